@@ -1,0 +1,1 @@
+"""What is waiting: transactions not yet archived, their conflicts, orphans and bodies (PROTOCOL 9)."""

@@ -1,0 +1,348 @@
+"""The pool of transactions that wait to be archived (PROTOCOL 3, 9).
+
+It judges by the ledger's rules and by its limits; it knows nothing of votes. Finality tells it
+which transactions are locked (a vote depends on them) or certified (their outputs may be spent).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from timecoin.ledger.check import Verify, check_spend, check_structure, is_dust
+from timecoin.ledger.rules import RuleBroken
+from timecoin.ledger.transaction import Outpoint, Transaction, outpoint, split_outpoint
+from timecoin.ledger.utxo import Utxo
+from timecoin.mempool.conflicts import Spends
+from timecoin.mempool.entry import (
+    Admission,
+    ByFeeRate,
+    PoolChange,
+    PoolEntry,
+    PoolStats,
+    Verdict,
+)
+from timecoin.mempool.orphans import Orphans
+from timecoin.mempool.policy import PoolLimits
+
+
+class PoolView(Protocol):
+    """Port: the chain as the pool sees it."""
+
+    @property
+    def tip_height(self) -> int:
+        """Height of the last archived block."""
+
+    @property
+    def tip_time_ms(self) -> int:
+        """slot_time of the last archived block, Unix milliseconds."""
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """The archived unspent output ``point``."""
+
+    def archived(self, txid: bytes) -> int | None:
+        """Height of the block that archived ``txid``."""
+
+
+class Pool:
+    """Waiting transactions by txid, with their conflicts, orphans and limits."""
+
+    def __init__(
+        self, view: PoolView, limits: PoolLimits, chain_id: bytes, verify: Verify
+    ) -> None:
+        self._view = view
+        self._limits = limits
+        self._chain_id = chain_id
+        self._verify = verify
+        self._entries: dict[bytes, PoolEntry] = {}
+        self._txid_by_wtxid: dict[bytes, bytes] = {}
+        self._spends = Spends()
+        self._orphans = Orphans(limits.max_orphans, limits.max_orphan_bytes)
+        self._refused: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._cheapest: list[ByFeeRate] = []
+        self._certified = 0
+        self._bytes = 0
+        self._sequence = 0
+
+    # reading
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, txid: bytes) -> bool:
+        return txid in self._entries
+
+    def txids(self) -> tuple[bytes, ...]:
+        """All waiting transactions, in order of arrival."""
+        return tuple(self._entries)
+
+    def entry(self, txid: bytes) -> PoolEntry | None:
+        """The entry of ``txid``; to be read only."""
+        return self._entries.get(txid)
+
+    def get(self, txid: bytes) -> Transaction | None:
+        """The waiting transaction ``txid``."""
+        entry = self._entries.get(txid)
+        return None if entry is None else entry.tx
+
+    def by_wtxid(self, wtxid: bytes) -> Transaction | None:
+        """The waiting transaction or orphan ``wtxid``."""
+        txid = self._txid_by_wtxid.get(wtxid)
+        return self._orphans.get(wtxid) if txid is None else self._entries[txid].tx
+
+    def is_orphan(self, txid: bytes) -> bool:
+        """Whether ``txid`` waits for a parent."""
+        return self._orphans.has_txid(txid)
+
+    def refusal(self, wtxid: bytes) -> Verdict | None:
+        """Why ``wtxid`` was refused, if that is remembered."""
+        return self._refused.get(wtxid)
+
+    def spenders(self, point: Outpoint) -> tuple[bytes, ...]:
+        """Waiting transactions that spend ``point``, first come first."""
+        return self._spends.spenders(point)
+
+    def conflicts(self, txid: bytes) -> tuple[bytes, ...]:
+        """Waiting transactions that conflict with the waiting ``txid``."""
+        entry = self._entries.get(txid)
+        return () if entry is None else self._spends.conflicts(entry.tx)
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """An output that may be spent now: archived, or of a certified waiting transaction."""
+        found = self._view.utxo(point)
+        if found is not None:
+            return found
+        txid, index = split_outpoint(point)
+        entry = self._entries.get(txid)
+        if entry is None or not entry.certified or index >= len(entry.tx.outputs):
+            return None
+        output = entry.tx.outputs[index]
+        height = self._view.tip_height + 1
+        return Utxo(value=output.value, script=output.lock_script, height=height, coinbase=False)
+
+    def stats(self) -> PoolStats:
+        """Figures of this moment."""
+        oldest = next(iter(self._entries.values()), None)
+        return PoolStats(
+            pending=len(self._entries) - self._certified,
+            certified=self._certified,
+            bytes=self._bytes,
+            orphans=len(self._orphans),
+            conflicts=self._spends.contested(),
+            oldest_ms=None if oldest is None else oldest.received_ms,
+        )
+
+    # admission
+
+    def submit(self, tx: Transaction, now_ms: int) -> Verdict:
+        """The way in for this node's own users: stricter than :meth:`admit`.
+
+        A spend of an output that this node has locked or certified for another transaction, or an
+        unknown input, is refused at once: the user is there to be told.
+        """
+        if tx.txid in self._entries or self._view.archived(tx.txid) is not None:
+            return Verdict(Admission.KNOWN)
+        for txid in self._spends.conflicts(tx):
+            if self._entries[txid].pinned:
+                detail = f"an input is already spent by {txid.hex()}"
+                return Verdict(Admission.REFUSED, "txn-mempool-conflict", detail)
+        try:
+            check_structure(tx)
+        except RuleBroken as broken:
+            return Verdict(Admission.REFUSED, broken.rule, broken.detail)
+        if self._missing(tx) is not None:
+            return self._refuse_missing()
+        return self.admit(tx, now_ms)
+
+    def admit(self, tx: Transaction, now_ms: int) -> Verdict:
+        """Judge ``tx`` by the ledger's rules and take it in, or say why not."""
+        if tx.txid in self._entries or self._view.archived(tx.txid) is not None:
+            return Verdict(Admission.KNOWN)
+        remembered = self._refused.get(tx.wtxid)
+        if remembered is not None:
+            return remembered
+        if self._orphans.get(tx.wtxid) is not None and self._missing(tx) is not None:
+            return Verdict(Admission.KNOWN)
+        try:
+            check_structure(tx)
+            self._check_policy(tx)
+            missing = self._missing(tx)
+            if missing is not None:
+                if self._spent_in_chain(missing):
+                    return self._remember(tx, self._refuse_missing())
+                self._orphans.add(tx)
+                return Verdict(Admission.ORPHAN, "orphan", f"waits for {missing[:32].hex()}")
+            spent = [found for point in tx.outpoints if (found := self.utxo(point)) is not None]
+            fee_units = check_spend(
+                tx,
+                spent,
+                self._chain_id,
+                self._view.tip_height + 1,
+                self._view.tip_time_ms,
+                self._verify,
+            )
+        except RuleBroken as broken:
+            verdict = Verdict(Admission.REFUSED, broken.rule, broken.detail)
+            return verdict if broken.rule in _PASSING else self._remember(tx, verdict)
+        return self._insert(tx, fee_units, now_ms)
+
+    def _insert(self, tx: Transaction, fee_units: int, now_ms: int) -> Verdict:
+        size = len(tx.encoded)
+        if any(len(self.spenders(p)) >= self._limits.max_conflicts for p in tx.outpoints):
+            return Verdict(Admission.REFUSED, "too-many-conflicts", "conflict set is full")
+        if not self._make_room(fee_units, size):
+            return Verdict(Admission.REFUSED, "mempool-full", "fee rate below the pool's lowest")
+        self._sequence += 1
+        entry = PoolEntry(tx, fee_units, size, now_ms, self._sequence)
+        self._entries[tx.txid] = entry
+        self._txid_by_wtxid[tx.wtxid] = tx.txid
+        self._orphans.discard(tx.wtxid)
+        self._spends.add(tx)
+        self._bytes += size
+        self._push(entry)
+        return Verdict(Admission.ACCEPTED)
+
+    def _push(self, entry: PoolEntry) -> None:
+        """Note ``entry`` in the eviction order; rebuild it when most of it is stale."""
+        heapq.heappush(self._cheapest, ByFeeRate(entry))
+        if len(self._cheapest) > 2 * len(self._entries) + 64:
+            self._cheapest = [ByFeeRate(e) for e in self._entries.values() if not e.pinned]
+            heapq.heapify(self._cheapest)
+
+    def _check_policy(self, tx: Transaction) -> None:
+        for index, output in enumerate(tx.outputs):
+            if is_dust(output):
+                raise RuleBroken("dust", f"output {index} is below the dust limit")
+
+    def _missing(self, tx: Transaction) -> Outpoint | None:
+        return next((point for point in tx.outpoints if self.utxo(point) is None), None)
+
+    def _spent_in_chain(self, point: Outpoint) -> bool:
+        return self._view.archived(point[:32]) is not None
+
+    @staticmethod
+    def _refuse_missing() -> Verdict:
+        detail = "an input does not exist or is spent"
+        return Verdict(Admission.REFUSED, "bad-txns-inputs-missingorspent", detail)
+
+    def _remember(self, tx: Transaction, verdict: Verdict) -> Verdict:
+        self._refused[tx.wtxid] = verdict
+        if len(self._refused) > self._limits.max_refused:
+            self._refused.popitem(last=False)
+        return verdict
+
+    def _make_room(self, fee_units: int, size: int) -> bool:
+        """Evict cheaper entries until one of ``size`` bytes fits; False changes nothing."""
+        pending = len(self._entries) - self._certified
+        surplus_count = pending + 1 - self._limits.max_pending
+        surplus_bytes = self._bytes + size - self._limits.max_bytes
+        victims: list[ByFeeRate] = []
+        while (surplus_count > 0 or surplus_bytes > 0) and self._cheapest:
+            candidate = heapq.heappop(self._cheapest)
+            entry = candidate.entry
+            if self._entries.get(entry.tx.txid) is not entry or entry.pinned:
+                continue
+            if not entry.cheaper_than(fee_units, size):
+                heapq.heappush(self._cheapest, candidate)
+                break
+            victims.append(candidate)
+            surplus_count -= 1
+            surplus_bytes -= entry.size
+        if surplus_count > 0 or surplus_bytes > 0:
+            for candidate in victims:
+                heapq.heappush(self._cheapest, candidate)
+            return False
+        for candidate in victims:
+            self._remove(candidate.entry)
+        return True
+
+    # what finality and the chain tell
+
+    def lock(self, txid: bytes) -> None:
+        """Pin ``txid``: a vote of this node depends on it."""
+        entry = self._entries.get(txid)
+        if entry is not None:
+            entry.locked = True
+
+    def certify(self, txid: bytes, now_ms: int) -> tuple[Transaction, ...]:
+        """Make the outputs of ``txid`` spendable; returns the orphans that this admits."""
+        entry = self._entries.get(txid)
+        if entry is None or entry.certified:
+            return ()
+        entry.certified = True
+        self._certified += 1
+        return self._adopt(txid, now_ms)
+
+    def connect_block(
+        self, transactions: Sequence[Transaction], spent: Mapping[Outpoint, bytes], now_ms: int
+    ) -> PoolChange:
+        """Drop what a block archived and what it made impossible.
+
+        ``spent`` maps each outpoint that the block spends to the spending txid. Call it when the
+        view already shows the block.
+        """
+        archived = []
+        for tx in transactions:
+            entry = self._entries.get(tx.txid)
+            if entry is not None:
+                self._remove(entry)
+                archived.append(entry.tx)
+            self._orphans.discard(tx.wtxid)
+        rejected = self._reject(
+            [
+                txid
+                for point, spender in spent.items()
+                for txid in self._spends.spenders(point)
+                if txid != spender
+            ]
+        )
+        admitted: dict[bytes, Transaction] = {}
+        for tx in transactions:
+            for child in self._adopt(tx.txid, now_ms):
+                admitted[child.txid] = child
+        return PoolChange(tuple(archived), rejected, tuple(admitted.values()))
+
+    def expire(self, now_ms: int) -> tuple[bytes, ...]:
+        """Drop entries that waited too long and were never locked or certified."""
+        old = [
+            entry
+            for entry in self._entries.values()
+            if not entry.pinned and now_ms - entry.received_ms >= self._limits.expiry_ms
+        ]
+        for entry in old:
+            self._remove(entry)
+        return tuple(entry.tx.txid for entry in old)
+
+    def _adopt(self, parent: bytes, now_ms: int) -> tuple[Transaction, ...]:
+        admitted = []
+        for child in self._orphans.take_children(parent):
+            if self.admit(child, now_ms).admission is Admission.ACCEPTED:
+                admitted.append(child)
+        return tuple(admitted)
+
+    def _reject(self, txids: list[bytes]) -> tuple[Transaction, ...]:
+        """Remove ``txids`` and, as their inputs vanish with them, all waiting descendants."""
+        rejected = []
+        while txids:
+            entry = self._entries.get(txids.pop())
+            if entry is None:
+                continue
+            self._remove(entry)
+            rejected.append(entry.tx)
+            for index in range(len(entry.tx.outputs)):
+                txids.extend(self._spends.spenders(outpoint(entry.tx.txid, index)))
+        return tuple(rejected)
+
+    def _remove(self, entry: PoolEntry) -> None:
+        del self._entries[entry.tx.txid]
+        del self._txid_by_wtxid[entry.tx.wtxid]
+        self._spends.remove(entry.tx)
+        self._bytes -= entry.size
+        if entry.certified:
+            self._certified -= 1
+
+
+_PASSING = frozenset({"non-final", "bad-txns-premature-spend-of-coinbase", "stake-frozen"})
+"""Rules that time heals: their refusals are not remembered."""
