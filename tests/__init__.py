@@ -1,0 +1,1 @@
+"""Tests of timecoin; the folders mirror the package."""
