@@ -28,9 +28,7 @@ class CodecError(ValueError):
     """Bytes that are not the canonical encoding of the expected type."""
 
 
-class Wire(
-    msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, dict=True, gc=False
-):
+class Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, dict=True):
     """Base of every structure that is hashed, signed, stored or sent.
 
     Immutable; ``dict=True`` lets subclasses cache derived values with ``functools.cached_property``.
