@@ -16,14 +16,14 @@ from timecoin.crypto.merkle import merkle_root
 from timecoin.ledger.transaction import Transaction
 
 
-class Entry(Wire):
+class Entry(Wire, frozen=True):
     """One archived transaction: its identity without and with witnesses."""
 
     txid: Bytes32
     wtxid: Bytes32
 
 
-class Resolution(Wire):
+class Resolution(Wire, frozen=True):
     """Archives ``winner`` (an entry) without certificate against a proved conflicting spend.
 
     ``loser`` spends ``outpoint`` too and its witness for that input verifies (PROTOCOL 5).
@@ -34,7 +34,7 @@ class Resolution(Wire):
     loser: Transaction
 
 
-class Header(Wire):
+class Header(Wire, frozen=True):
     """What block votes sign, by hash."""
 
     version: U8
@@ -59,7 +59,7 @@ class Header(Wire):
         return tagged(params.TAG_BLOCK, encode(self))
 
 
-class Body(Wire):
+class Body(Wire, frozen=True):
     """What the header commits to by `body_root`."""
 
     reward: Transaction
@@ -80,7 +80,7 @@ class Body(Wire):
         return merkle_root([encode(entry) for entry in self.entries])
 
 
-class Block(Wire):
+class Block(Wire, frozen=True):
     """Header and body; transaction bodies are found by the entries' wtxid."""
 
     header: Header

@@ -9,7 +9,7 @@ from timecoin.codec import U8, U32, U64, Bytes20, Bytes32, Wire, encode
 from timecoin.crypto.hashing import tagged
 
 
-class GenesisValidator(Wire):
+class GenesisValidator(Wire, frozen=True):
     """A founding member of the active set."""
 
     pubkey: Bytes32
@@ -19,14 +19,14 @@ class GenesisValidator(Wire):
     expiry_height: U64
 
 
-class Allocation(Wire):
+class Allocation(Wire, frozen=True):
     """Coins that exist from the start, spendable at once by a key's hash."""
 
     pubkey_hash: Bytes20
     value: U64
 
 
-class Genesis(Wire):
+class Genesis(Wire, frozen=True):
     """Everything that two nodes must agree on before the first block."""
 
     version: U8

@@ -25,7 +25,7 @@ def split_outpoint(point: Outpoint) -> tuple[bytes, int]:
     return point[:32], int.from_bytes(point[32:], "little")
 
 
-class TxInput(Wire):
+class TxInput(Wire, frozen=True):
     """A reference to the output that is spent."""
 
     prev_txid: Bytes32
@@ -38,14 +38,14 @@ class TxInput(Wire):
         return outpoint(self.prev_txid, self.prev_index)
 
 
-class TxOutput(Wire):
+class TxOutput(Wire, frozen=True):
     """An amount and the script that locks it."""
 
     value: U64
     lock_script: bytes
 
 
-class Transaction(Wire):
+class Transaction(Wire, frozen=True):
     """A payment, a stake, or (with one null input) a block's reward."""
 
     version: U8

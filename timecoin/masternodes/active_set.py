@@ -25,7 +25,7 @@ class Tier(enum.IntEnum):
     GENESIS = 4
 
 
-class Member(Wire):
+class Member(Wire, frozen=True):
     """One member of a snapshot."""
 
     pubkey: Bytes32
@@ -42,7 +42,7 @@ class Member(Wire):
         return self.tier != Tier.FREE
 
 
-class ActiveSet(Wire):
+class ActiveSet(Wire, frozen=True):
     """A snapshot: the members, sorted by pubkey."""
 
     members: tuple[Member, ...]

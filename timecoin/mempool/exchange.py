@@ -79,7 +79,9 @@ class Exchange:
         for wtxid in wtxids:
             known = self._wanted.get(wtxid)
             if known is not None:
-                known.peers.extend(p for p in peers if p not in known.peers and p not in known.asked)
+                known.peers.extend(
+                    p for p in peers if p not in known.peers and p not in known.asked
+                )
                 if not known.asked:
                     wanted.append(wtxid)
             elif self.find(wtxid) is None and len(self._wanted) < MAX_WANTED:
@@ -101,7 +103,9 @@ class Exchange:
         effects: list[Effect] = []
         for peer, names in by_peer.items():
             for start in range(0, len(names), MAX_BODIES):
-                effects.append(Send(peer, GetTransactions(tuple(names[start : start + MAX_BODIES]))))
+                effects.append(
+                    Send(peer, GetTransactions(tuple(names[start : start + MAX_BODIES])))
+                )
             effects.append(StartTimer(("exchange", peer), RETRY_MS))
         return effects
 

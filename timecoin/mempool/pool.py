@@ -49,9 +49,7 @@ class PoolView(Protocol):
 class Pool:
     """Waiting transactions by txid, with their conflicts, orphans and limits."""
 
-    def __init__(
-        self, view: PoolView, limits: PoolLimits, chain_id: bytes, verify: Verify
-    ) -> None:
+    def __init__(self, view: PoolView, limits: PoolLimits, chain_id: bytes, verify: Verify) -> None:
         self._view = view
         self._limits = limits
         self._chain_id = chain_id

@@ -30,7 +30,7 @@ class CertificateError(ValueError):
     """A certificate that proves nothing; the text says which rule it breaks."""
 
 
-class BatchVote(Wire):
+class BatchVote(Wire, frozen=True):
     """One member's vote inside a certificate; ``voter`` indexes the snapshots' sorted union."""
 
     voter: U32
@@ -38,7 +38,7 @@ class BatchVote(Wire):
     signature: Bytes64
 
 
-class BatchCertificate(Wire):
+class BatchCertificate(Wire, frozen=True):
     """Votes on a batch of transactions (PROTOCOL 5). ``leaves`` are its txids in root order."""
 
     anchor: U64
@@ -56,7 +56,7 @@ class BatchCertificate(Wire):
         return len(self.leaves)
 
 
-class Receipt(Wire):
+class Receipt(Wire, frozen=True):
     """One member's receipt inside a receipt set."""
 
     voter: U32
@@ -64,7 +64,7 @@ class Receipt(Wire):
     signature: Bytes64
 
 
-class ReceiptSet(Wire):
+class ReceiptSet(Wire, frozen=True):
     """Receipts of one tip for one batch."""
 
     tip: U64
@@ -74,14 +74,14 @@ class ReceiptSet(Wire):
     receipts: tuple[Receipt, ...]
 
 
-class BlockSignature(Wire):
+class BlockSignature(Wire, frozen=True):
     """One member's prepare or precommit inside a quorum of one round."""
 
     voter: U32
     signature: Bytes64
 
 
-class BlockCertificate(Wire):
+class BlockCertificate(Wire, frozen=True):
     """Votes of one round for one block: a prepare quorum, or the precommits that finalize it."""
 
     height: U64

@@ -1,0 +1,30 @@
+"""The things that touch the world, handed to ``build_node`` by ``tap`` or by the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from twisted.internet.interfaces import IReactorTime
+
+from timecoin.p2p.ports import Network
+from timecoin.store.engine import Engine
+from timecoin.store.journalstore import Offload
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Time, chance, links, bytes at rest and threads of one node."""
+
+    clock: IReactorTime
+    rng: Callable[[str], Random]
+    """A generator of its own for each purpose."""
+    network: Network
+    engine: Engine
+    offload: Offload
+    """Runs a blocking function aside and then calls back."""
+    cache_salt: bytes
+    """Keys the cache of verified signatures, so that nobody can aim at its slots."""
+    on_crash: Callable[[Exception], None]
+    """Hears of an exception in a machine: our own bug; the node has stopped by then."""

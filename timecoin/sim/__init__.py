@@ -1,0 +1,1 @@
+"""Many nodes, one clock: the real node under virtual time, seeded faults and checked invariants."""

@@ -1,0 +1,126 @@
+"""Virtual time: an ``IReactorTime`` on a heap, first in first out on ties.
+
+``twisted.internet.task.Clock`` sorts all pending calls on every change and jumps before it runs
+what was due; this clock steps from call to call.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+
+@implementer(IDelayedCall)
+class SimCall:
+    """One pending call of a :class:`SimClock`."""
+
+    __slots__ = ("_at", "_call", "_cancelled", "_clock", "_done", "order")
+
+    def __init__(self, clock: SimClock, at: float, order: int, call: Callable[[], object]) -> None:
+        self._clock = clock
+        self._at = at
+        self._call = call
+        self._cancelled = False
+        self._done = False
+        self.order = order
+
+    def __lt__(self, other: SimCall) -> bool:
+        return (self._at, self.order) < (other._at, other.order)
+
+    def getTime(self) -> float:
+        """Virtual seconds at which the call is due."""
+        return self._at
+
+    def active(self) -> bool:
+        """Whether the call is still to come."""
+        return not (self._cancelled or self._done)
+
+    def _check(self) -> None:
+        if self._cancelled:
+            raise AlreadyCancelled
+        if self._done:
+            raise AlreadyCalled
+
+    def cancel(self) -> None:
+        """Never make the call."""
+        self._check()
+        self._cancelled = True
+
+    def reset(self, secondsFromNow: float) -> None:
+        """Make the call that long after now instead."""
+        self._check()
+        self._clock.move(self, self._clock.seconds() + secondsFromNow)
+
+    def delay(self, secondsLater: float) -> None:
+        """Make the call that much later."""
+        self._check()
+        self._clock.move(self, self._at + secondsLater)
+
+    def due(self, at: float) -> bool:
+        """Whether this heap entry still stands for a call at ``at``."""
+        return self.active() and self._at == at
+
+    def put(self, at: float, order: int) -> None:
+        """Set when the call is due; for the clock only."""
+        self._at = at
+        self.order = order
+
+    def run(self) -> None:
+        """Make the call; for the clock only."""
+        self._done = True
+        self._call()
+
+
+@implementer(IReactorTime)
+class SimClock:
+    """Starts at ``start`` (Unix seconds) and moves only in :meth:`run_until`."""
+
+    def __init__(self, start: float) -> None:
+        self._now = start
+        self._order = 0
+        self._heap: list[tuple[float, int, SimCall]] = []
+
+    def seconds(self) -> float:
+        """Virtual Unix time."""
+        return self._now
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kw: object
+    ) -> SimCall:
+        """Call ``callable(*args, **kw)`` after ``delay`` virtual seconds."""
+        if delay < 0:
+            raise ValueError(f"negative delay {delay}")
+        call = SimCall(self, 0.0, 0, lambda: callable(*args, **kw))
+        self.move(call, self._now + delay)
+        return call
+
+    def move(self, call: SimCall, at: float) -> None:
+        """Put ``call`` on the heap for time ``at``; an older entry of it goes stale."""
+        self._order += 1
+        call.put(at, self._order)
+        heapq.heappush(self._heap, (at, self._order, call))
+
+    def getDelayedCalls(self) -> list[IDelayedCall]:
+        """The calls still to come, soonest first."""
+        pending = sorted(self._heap)
+        return [call for at, order, call in pending if call.due(at) and call.order == order]
+
+    def run_until(self, end: float) -> None:
+        """Make every call due up to ``end``, stepping from one to the next; then it is ``end``."""
+        while self._heap and self._heap[0][0] <= end:
+            self.step()
+        self._now = max(self._now, end)
+
+    def step(self) -> bool:
+        """Make the next call; False when none is pending."""
+        while self._heap:
+            at, order, call = heapq.heappop(self._heap)
+            if call.due(at) and call.order == order:
+                self._now = max(self._now, at)
+                call.run()
+                return True
+        return False

@@ -1,0 +1,202 @@
+"""An in-memory network: seeded latency, loss, duplication and partitions.
+
+Frames on one link keep their order, as on a TCP connection. A frame is lost only with its link,
+as on TCP too: ``loss`` is the chance that a frame is late by a retransmission time-out instead.
+A cut link goes down on both sides and comes up again when it is healed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+
+from timecoin.p2p.ports import LinkListener, PeerInfo
+from timecoin.sim.clock import SimClock
+from timecoin.sim.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class LinkQuality:
+    """How links behave, the same for all: latencies in milliseconds, chances in per mille."""
+
+    latency_ms: int = 20
+    jitter_ms: int = 10
+    loss_per_mille: int = 5
+    retransmit_ms: int = 200
+
+
+class SimNetwork:
+    """All links of one world; each node gets a :class:`SimPort`."""
+
+    def __init__(self, clock: SimClock, rng: Random, quality: LinkQuality, trace: Trace) -> None:
+        self.clock = clock
+        self._rng = rng
+        self._quality = quality
+        self._trace = trace
+        self._ports: dict[bytes, SimPort] = {}
+        self._cut: dict[tuple[bytes, bytes], None] = {}
+        self._last_arrival: dict[tuple[bytes, bytes], float] = {}
+        self.messages: Counter[int] = Counter()
+        self.bytes = 0
+
+    def attach(self, node_id: bytes, masternode: bytes | None) -> SimPort:
+        """The network side of a (re)started node; its links come up when it calls ``start``."""
+        return SimPort(self, node_id, masternode)
+
+    def link(self, port: SimPort) -> None:
+        """Bring up the links between ``port`` and every node that runs and is not cut off."""
+        self._ports[port.node_id] = port
+        for other in list(self._ports.values()):
+            if other is not port and self.linked(port.node_id, other.node_id):
+                self._up(port, other)
+
+    def unlink(self, port: SimPort) -> None:
+        """Take down all links of ``port``: its process is gone."""
+        if self._ports.get(port.node_id) is not port:
+            return
+        del self._ports[port.node_id]
+        for other in list(self._ports.values()):
+            if self.linked(port.node_id, other.node_id):
+                other.hear_down(port.node_id)
+
+    def linked(self, first: bytes, second: bytes) -> bool:
+        """Whether nothing cuts the two off from each other."""
+        return _pair(first, second) not in self._cut
+
+    def cut(self, first: bytes, second: bytes) -> None:
+        """Cut the link between two nodes."""
+        if not self.linked(first, second):
+            return
+        self._cut[_pair(first, second)] = None
+        self._trace.note(self.clock.seconds(), "cut", first[:4], second[:4])
+        here, there = self._ports.get(first), self._ports.get(second)
+        if here is not None and there is not None:
+            here.hear_down(second)
+            there.hear_down(first)
+
+    def heal(self, first: bytes, second: bytes) -> None:
+        """Restore the link between two nodes."""
+        if self.linked(first, second):
+            return
+        del self._cut[_pair(first, second)]
+        self._trace.note(self.clock.seconds(), "heal", first[:4], second[:4])
+        here, there = self._ports.get(first), self._ports.get(second)
+        if here is not None and there is not None:
+            self._up(here, there)
+
+    def _up(self, first: SimPort, second: SimPort) -> None:
+        first.hear_up(second)
+        second.hear_up(first)
+
+    def carry(self, sender: SimPort, receiver: bytes, kind: int, payload: bytes) -> None:
+        """Deliver a frame after a seeded delay, in order, if the link is still up then."""
+        quality = self._quality
+        delay_ms = quality.latency_ms + self._rng.randrange(quality.jitter_ms + 1)
+        if self._rng.randrange(1000) < quality.loss_per_mille:
+            delay_ms += quality.retransmit_ms
+        route = (sender.node_id, receiver)
+        arrival = max(self.clock.seconds() + delay_ms / 1000, self._last_arrival.get(route, 0.0))
+        self._last_arrival[route] = arrival
+        target = self._ports[receiver]
+        epoch = target.epoch(sender.node_id)
+        self.messages[kind] += 1
+        self.bytes += len(payload)
+
+        def arrive() -> None:
+            if target.epoch(sender.node_id) == epoch:
+                self._trace.frame(self.clock.seconds(), sender.node_id, receiver, kind, payload)
+                target.hear_frame(sender.node_id, kind, payload)
+
+        self.clock.callLater(arrival - self.clock.seconds(), arrive)
+
+
+def _pair(first: bytes, second: bytes) -> tuple[bytes, bytes]:
+    return (first, second) if first < second else (second, first)
+
+
+class SimPort:
+    """The ``Network`` that one simulated node sees."""
+
+    def __init__(self, network: SimNetwork, node_id: bytes, masternode: bytes | None) -> None:
+        self._network = network
+        self.node_id = node_id
+        self.masternode = masternode
+        self._listener: LinkListener | None = None
+        self._links: dict[bytes, SimPort] = {}
+        self._epochs: Counter[bytes] = Counter()
+        self.blames: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Join the network: links to all running nodes come up."""
+        self._network.link(self)
+
+    def stop(self) -> None:
+        """Leave the network, as a killed process does."""
+        self._links.clear()
+        self._epochs.clear()
+        self._listener = None
+        self._network.unlink(self)
+
+    # the Network port
+
+    def set_listener(self, listener: LinkListener) -> None:
+        """Who hears of links and frames."""
+        self._listener = listener
+
+    def set_height(self, height: int) -> None:
+        """Heights in hellos matter to real peers only."""
+
+    def send(self, peer: bytes, kind: int, payload: bytes) -> None:
+        """Send a frame; nothing happens when the link is down."""
+        if peer in self._links:
+            self._network.carry(self, peer, kind, payload)
+
+    def blame(self, peer: bytes, points: int, reason: str) -> None:
+        """Count what peers are charged with; simulated peers are not banned."""
+        self.blames[reason] += points
+
+    def peers(self) -> list[PeerInfo]:
+        """The links that are up."""
+        now_ms = int(self._network.clock.seconds() * 1000)
+        return [
+            PeerInfo(
+                node_id=peer,
+                address=f"sim:{peer[:4].hex()}",
+                inbound=False,
+                masternode=port.masternode,
+                agent="sim",
+                height=0,
+                services=0,
+                latency_ms=None,
+                bytes_sent=0,
+                bytes_received=0,
+                messages_sent={},
+                messages_received={},
+                connected_ms=now_ms,
+            )
+            for peer, port in self._links.items()
+        ]
+
+    # what the network tells
+
+    def epoch(self, peer: bytes) -> int:
+        """Number of the current link to ``peer``; 0 when there is none."""
+        return self._epochs[peer] if peer in self._links else 0
+
+    def hear_up(self, other: SimPort) -> None:
+        """A link to ``other`` came up."""
+        self._links[other.node_id] = other
+        self._epochs[other.node_id] += 1
+        if self._listener is not None:
+            self._listener.link_up(other.node_id, other.masternode)
+
+    def hear_down(self, peer: bytes) -> None:
+        """The link to ``peer`` went down."""
+        if self._links.pop(peer, None) is not None and self._listener is not None:
+            self._listener.link_down(peer)
+
+    def hear_frame(self, peer: bytes, kind: int, payload: bytes) -> None:
+        """A frame arrived."""
+        if self._listener is not None:
+            self._listener.frame_received(peer, kind, payload)
