@@ -1,0 +1,107 @@
+"""Keeps calling the configured peers: one loop an address, as long as the node runs.
+
+Between calls the pause grows from 1 s to at most 3 s, with jitter so that nodes that lost each
+other do not call in step. An address whose node is linked already, by whichever side's call, or is
+banned, is left alone until that ends.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import cast
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
+from twisted.internet.interfaces import IReactorTCP, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from timecoin.p2p.address import PeerAddress
+from timecoin.p2p.factory import PeerFactory
+from timecoin.p2p.links import Links
+from timecoin.p2p.peer import Peer
+from timecoin.p2p.tls import NodeTls
+
+FIRST_PAUSE_MS = 1_000
+MAX_PAUSE_MS = 3_000
+CONNECT_TIMEOUT_S = 5
+
+
+class Connector:
+    """Calls configured peers and calls again when a link is lost."""
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: IReactorTCP, tls: NodeTls, links: Links, rng: random.Random
+    ) -> None:
+        self._reactor = reactor
+        self._tls = tls
+        self._links = links
+        self._rng = rng
+        self._loops: list[Deferred[None]] = []
+        self._stopped = False
+
+    def start(self, addresses: tuple[PeerAddress, ...]) -> None:
+        """Begin to call each address."""
+        self._stopped = False
+        for address in addresses:
+            loop = ensureDeferred(self._keep_linked(address))
+            loop.addErrback(self._loop_ended, address)
+            self._loops.append(loop)
+
+    def stop(self) -> None:
+        """Call nobody any more; links that are up stay."""
+        self._stopped = True
+        loops, self._loops = self._loops, []
+        for loop in loops:
+            loop.cancel()
+
+    async def _keep_linked(self, address: PeerAddress) -> None:
+        clock = IReactorTime(self._reactor)
+        endpoint = wrapClientTLS(
+            self._tls,
+            HostnameEndpoint(self._reactor, address.host, address.port, CONNECT_TIMEOUT_S),
+            clock,
+        )
+        factory = PeerFactory(self._links, inbound=False)
+        node_id: bytes | None = None
+        failures = 0
+        reported = ""
+        while not self._stopped:
+            if node_id is not None and self._links.is_up(node_id):
+                failures = 0
+            elif node_id is None or not self._links.is_banned(node_id):
+                try:
+                    peer = cast(Peer, await endpoint.connect(factory))
+                except (
+                    ConnectError,
+                    ConnectingCancelledError,
+                    DNSLookupError,
+                    ValueError,  # a host that can be no name
+                ) as error:
+                    failures += 1
+                    if str(error) != reported:
+                        reported = str(error)
+                        self.log.info(
+                            "cannot reach {address}: {reason}", address=address, reason=reported
+                        )
+                else:
+                    await peer.finished
+                    if peer.own_address:
+                        self.log.info("{address} is this node itself", address=address)
+                        return
+                    node_id = peer.node_id or node_id
+                    failures = 0 if peer.established_ms is not None else failures + 1
+                    reported = ""
+            await deferLater(clock, self._pause_ms(failures) / 1000)
+
+    def _pause_ms(self, failures: int) -> int:
+        longest_ms = min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** min(failures + 1, 8))
+        return self._rng.randint(FIRST_PAUSE_MS, longest_ms)
+
+    def _loop_ended(self, failure: Failure, address: PeerAddress) -> None:
+        if not isinstance(failure.value, CancelledError):
+            self.log.failure("calling {address} failed", failure, address=address)

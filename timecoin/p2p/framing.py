@@ -1,0 +1,92 @@
+"""Frames on a byte stream (PROTOCOL 7).
+
+::
+
+    u32 length | u8 kind | u8 flags | payload
+
+``length`` is little-endian and counts what follows it: kind, flags and payload. No flag is defined
+yet; a frame that sets one is refused, as its payload could not be read.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from timecoin.p2p.ports import FIRST_UPPER_KIND
+from timecoin.params import MAX_FRAME_BYTES
+
+_LENGTH = struct.Struct("<I")
+_HEADER = struct.Struct("<IBB")
+_COUNTED_HEADER_BYTES = _HEADER.size - _LENGTH.size
+MAX_PAYLOAD_BYTES = MAX_FRAME_BYTES - _COUNTED_HEADER_BYTES
+"""``length`` is at most ``MAX_FRAME_BYTES``."""
+MAX_SESSION_PAYLOAD_BYTES = 512
+"""Bound of the link's own messages, and of everything before the link is up."""
+
+
+class FrameError(ValueError):
+    """The stream is no sequence of frames; it cannot be read any further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message: its kind and its undecoded bytes."""
+
+    kind: int
+    payload: bytes
+
+
+def encode_frame(kind: int, payload: bytes) -> bytes:
+    """The bytes of one frame; ``ValueError`` if the kind or the payload's size is out of range."""
+    if not 0 <= kind <= 255:
+        raise ValueError(f"frame kind {kind} is not in 0..255")
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"payload of {len(payload)} bytes exceeds {MAX_PAYLOAD_BYTES}")
+    return _HEADER.pack(_COUNTED_HEADER_BYTES + len(payload), kind, 0) + payload
+
+
+class FrameBuffer:
+    """Cuts a stream that arrives in arbitrary pieces into frames.
+
+    Append what arrived, then call :meth:`next` until it returns None: so the buffer never holds
+    more than one incomplete frame and the latest piece. A length beyond the limit is refused as
+    soon as its four bytes are there, before anything of the frame is kept.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._max_payload_bytes = MAX_SESSION_PAYLOAD_BYTES
+
+    def allow_large(self) -> None:
+        """From now on accept frames of the layers above up to the protocol's limit."""
+        self._max_payload_bytes = MAX_PAYLOAD_BYTES
+
+    def append(self, data: bytes) -> None:
+        """Take the next piece of the stream."""
+        self._buffer += data
+
+    def next(self) -> Frame | None:
+        """The next whole frame, None if more bytes are needed, or :class:`FrameError`."""
+        buffer = self._buffer
+        if len(buffer) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(buffer)
+        size = length - _COUNTED_HEADER_BYTES
+        if size < 0:
+            raise FrameError(f"frame length {length} is shorter than its own header")
+        if size > self._max_payload_bytes:
+            raise FrameError(f"frame payload of {size} bytes exceeds {self._max_payload_bytes}")
+        if len(buffer) < _HEADER.size:
+            return None
+        _, kind, flags = _HEADER.unpack_from(buffer)
+        if flags:
+            raise FrameError(f"frame of kind {kind} has unknown flags {flags:#04x}")
+        if kind < FIRST_UPPER_KIND and size > MAX_SESSION_PAYLOAD_BYTES:
+            raise FrameError(f"session frame of {size} bytes exceeds {MAX_SESSION_PAYLOAD_BYTES}")
+        end = _HEADER.size + size
+        if len(buffer) < end:
+            return None
+        payload = bytes(buffer[_HEADER.size : end])
+        del buffer[:end]
+        return Frame(kind, payload)

@@ -1,0 +1,154 @@
+"""The peers of a node as a Twisted service: listens, calls, and offers ``ports.Network``."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from twisted.application import service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IReactorTCP, IReactorTime
+from twisted.logger import Logger
+
+from timecoin.crypto.keys import SigningKey
+from timecoin.p2p.address import PeerAddress
+from timecoin.p2p.connector import Connector
+from timecoin.p2p.factory import AcceptingFactory
+from timecoin.p2p.links import Links
+from timecoin.p2p.messages import MAX_AGENT_CHARS, printable
+from timecoin.p2p.ports import LinkListener, PeerInfo
+from timecoin.p2p.session import LocalEnd
+from timecoin.p2p.tls import NodeTls
+
+CHAIN_ID_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """What an operator chooses; ``ValueError`` for what could not be sent."""
+
+    chain_id: bytes
+    listen_host: str
+    listen_port: int
+    """0 takes any free port."""
+    peers: tuple[PeerAddress, ...]
+    """Nodes to stay linked with."""
+    agent: str
+    """Name and version that other nodes see."""
+    max_inbound: int = 125
+
+    def __post_init__(self) -> None:
+        if len(self.chain_id) != CHAIN_ID_BYTES:
+            raise ValueError(f"a chain id has {CHAIN_ID_BYTES} bytes, not {len(self.chain_id)}")
+        if printable(self.agent, MAX_AGENT_CHARS) != self.agent:
+            raise ValueError(
+                f"agent {self.agent!r} is not printable ASCII of at most 64 characters"
+            )
+
+
+class PeerService(service.Service):
+    """All links of a node; implements ``ports.Network``.
+
+    The listener hears of a link's end also from within :meth:`blame` and :meth:`send`, when these
+    end it.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTCP,
+        settings: PeerSettings,
+        node_seed: bytes,
+        voting_key: SigningKey | None,
+        rng: random.Random,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        """``node_seed`` is the node key's Ed25519 seed; ``rng`` only spreads calls in time."""
+        self._reactor = reactor
+        self._settings = settings
+        self._tls = NodeTls(node_seed)
+        self.node_id = self._tls.node_id
+        local = LocalEnd(
+            node_id=self.node_id,
+            chain_id=settings.chain_id,
+            agent=settings.agent,
+            nonce=int.from_bytes(entropy(8), "little"),
+            voting_key=voting_key,
+        )
+        self._clock = IReactorTime(reactor)
+        self._links = Links(self._clock, local, settings.max_inbound)
+        self._connector = Connector(reactor, self._tls, self._links, rng)
+        self._port: IListeningPort | None = None
+
+    # The network as the layers above see it.
+
+    def send(self, peer: bytes, kind: int, payload: bytes) -> None:
+        """Queue one frame; nothing happens if the link is gone."""
+        self._links.send(peer, kind, payload)
+
+    def peers(self) -> list[PeerInfo]:
+        """The established links, oldest first."""
+        return self._links.infos()
+
+    def blame(self, peer: bytes, points: int, reason: str) -> None:
+        """Take ``points`` off the peer's reputation; at -50 it is cut off and banned."""
+        self._links.blame(peer, points, reason)
+
+    def set_listener(self, listener: LinkListener) -> None:
+        """Tell ``listener`` of links and frames; to be called once, before the start."""
+        if self._links.listener is not None:
+            raise RuntimeError("the peer service has a listener already")
+        self._links.listener = listener
+
+    def set_height(self, height: int) -> None:
+        """The chain height that later hellos name."""
+        self._links.height = height
+
+    # The service.
+
+    @property
+    def listen_port(self) -> int:
+        """The port that is open, 0 before the start."""
+        return self._links.listen_port
+
+    def startService(self) -> None:
+        """Listen, then call the configured peers.
+
+        ``twisted.internet.error.CannotListenError`` when the port is taken: nothing has started.
+        """
+        if self._links.listener is None:
+            raise RuntimeError("the peer service needs a listener before it starts")
+        settings = self._settings
+        self._port = self._reactor.listenTCP(
+            settings.listen_port,
+            AcceptingFactory(self._tls, self._links, self._clock),
+            interface=settings.listen_host,
+        )
+        self._links.listen_port = cast(IPv4Address | IPv6Address, self._port.getHost()).port
+        super().startService()
+        self.log.info(
+            "listening for peers on {host}:{port}, node {name}",
+            host=settings.listen_host,
+            port=self.listen_port,
+            name=self.node_id.hex()[:8],
+        )
+        self._connector.start(settings.peers)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening and calling, say goodbye to all; fires when the last connection is gone.
+
+        A peer that does not close within two seconds is cut off.
+        """
+        super().stopService()
+        self._connector.stop()
+        port, self._port = self._port, None
+        return ensureDeferred(self._close(port))
+
+    async def _close(self, port: IListeningPort | None) -> None:
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+        await self._links.close_all("shutting down")
