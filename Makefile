@@ -1,0 +1,101 @@
+# Every target makes its own environment first; `make` alone says what there is.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Processes that run tests; what to test, e.g. `make test TESTS=tests.crypto`.
+JOBS ?= 2
+TESTS ?= tests
+TRIAL = PYTHONPATH=tests/support/plugins $(BIN)/python -m twisted.trial --reporter=ci -j$(JOBS)
+
+# `make sim`: the seeds, the virtual minutes of each, and how many run at a time.
+SEEDS ?= $(shell seq 1 20)
+MINUTES ?= 20
+SIM_OPTIONS ?= --nodes 7 --payments 200
+
+# Debian packages that `make tools` installs for tests that need more than Python.
+TOOLS ?=
+
+.PHONY: help install demo devnet test check-long lint format sim bench tools pins clean
+
+help:
+	@echo "make demo        three validators pay, finalize, crash and recover on this machine"
+	@echo "make devnet      keeps three validators running until Ctrl-C"
+	@echo "make test        the tests (TESTS=tests.crypto for a part of them)"
+	@echo "make check-long  the tests again, with those that take many minutes"
+	@echo "make sim         the simulator over seeds 1 to 20"
+	@echo "make bench       the finality benchmark"
+	@echo "make lint        ruff and mypy; make format rewrites the layout"
+	@echo "make install     $(VENV) with everything (the other targets call it)"
+	@echo "make tools       Debian packages that some tests use (as root)"
+	@echo "make clean       removes $(VENV) and everything that was generated"
+
+install: $(STAMP)
+
+# setuptools comes from constraints.txt too, so the build is not isolated; the compat mode puts the
+# checkout on sys.path, without which twistd would not find twisted/plugins from other directories.
+$(STAMP): setup.cfg pyproject.toml constraints.txt timecoin/__init__.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make: Python has no venv; on Debian: sudo apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/pip || { echo "making $(VENV)"; rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	@echo "installing into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt setuptools
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation \
+	  --config-settings editable_mode=compat -e '.[dev]'
+	@$(BIN)/pip check
+	@touch $@
+
+demo: install
+	@$(BIN)/timecoin-cli demo
+
+devnet: install
+	@$(BIN)/timecoin-cli devnet run
+
+test: install
+	@$(TRIAL) $(TESTS)
+
+check-long: install
+	@TIMECOIN_LONG_TESTS=1 $(TRIAL) $(TESTS)
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy timecoin tests
+
+format: install
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+sim: install
+	@rm -rf .sim && mkdir .sim
+	@printf '%s\n' $(SEEDS) | xargs -P2 -I{} bash -c \
+	  'if $(BIN)/timecoin-cli sim $(SIM_OPTIONS) --seed {} --minutes $(MINUTES) >.sim/{}.log 2>&1; \
+	   then echo "seed {}: $$(tail -n 1 .sim/{}.log)"; \
+	   else echo "seed {}: FAILED, see .sim/{}.log"; tail -n 5 .sim/{}.log; exit 1; fi'
+
+bench: install
+	@$(BIN)/python benchmarks/finality.py
+
+tools:
+	@if [ -z "$(strip $(TOOLS))" ]; then echo "tools: no Debian package is needed"; \
+	elif ! command -v apt-get >/dev/null; then echo "tools: no apt-get here; install $(TOOLS) yourself"; \
+	elif [ "$$(id -u)" != 0 ]; then echo "tools: not root; run: sudo apt-get install -y $(TOOLS)"; \
+	else apt-get install -y -q --no-install-recommends $(TOOLS); fi
+
+# Writes constraints.txt anew from what a fresh environment gets by the ranges of setup.cfg.
+pins:
+	@rm -rf build/pins && $(PYTHON) -m venv build/pins
+	@build/pins/bin/pip install -q --disable-pip-version-check 'setuptools >= 77'
+	@build/pins/bin/pip install -q --disable-pip-version-check '.[dev]'
+	@sed -i '/^[^#]/d' constraints.txt
+	@build/pins/bin/pip list --format=freeze | grep -viE '^(pip|timecoin)==' >> constraints.txt
+	@rm -rf build/pins
+
+clean:
+	@rm -rf $(VENV) .sim build dist *.egg-info _trial_temp* .hypothesis .coverage* .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name dropin.cache -delete

@@ -1,0 +1,3 @@
+"""A masternode of the TIME Coin network."""
+
+__version__ = "0.1.0"
