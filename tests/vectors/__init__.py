@@ -1,0 +1,1 @@
+"""Published test vectors; each file names the document it comes from."""
