@@ -1,0 +1,218 @@
+"""HTTP connections with bounds: how many, how large a body, how long a request may take to come.
+
+twisted.web alone takes bodies of any size, and resets its idle time-out with every byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocol,
+    IReactorTime,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+DRAIN_S = 2.0
+"""After a 413 the client may go on sending for this long: closing at once would lose the answer."""
+
+TOO_LARGE = (
+    b"HTTP/1.1 413 Content Too Large\r\n"
+    b"Content-Type: application/json\r\n"
+    b"Content-Length: 26\r\n"
+    b"Connection: close\r\n\r\n"
+    b'{"error":"body too large"}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """``idle_timeout_s`` between bytes or requests; ``read_timeout_s`` for one whole request."""
+
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_connections: int = 256
+    idle_timeout_s: float = 30.0
+    read_timeout_s: float = 60.0
+
+
+class BoundedRequest(Request):
+    """A request whose body is refused with 413 as soon as it is known to be too large."""
+
+    _received_bytes = 0
+    _refused = False
+
+    @property
+    def _connection(self) -> BoundedConnection:
+        return cast(BoundedConnection, self.transport)  # as BoundedSite builds them
+
+    def gotLength(self, length: int | None) -> None:
+        """Refuse by the declared length (None: chunked, counted as it comes)."""
+        if length is not None and length > self._connection.limits.max_body_bytes:
+            self._refuse()
+            length = 0
+        super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Store a piece of the body, or drop it once refused."""
+        self._received_bytes += len(data)
+        if self._received_bytes > self._connection.limits.max_body_bytes:
+            self._refuse()
+        if not self._refused:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The request is complete: serve it, unless it has been refused."""
+        if self._refused:
+            return
+        connection = self._connection
+        connection.request_complete()
+        self.notifyFinish().addBoth(lambda _: connection.request_served())
+        super().requestReceived(command, path, version)
+
+    def _refuse(self) -> None:
+        if not self._refused:
+            self._refused = True
+            self.requestHeaders.removeHeader(b"expect")  # no "100 Continue" after the refusal
+            self._connection.refuse(TOO_LARGE)
+
+
+class BoundedConnection(ProtocolWrapper):
+    """One client's connection, with a deadline for each request to arrive whole."""
+
+    def __init__(self, factory: BoundedSite, wrapped: IProtocol) -> None:
+        super().__init__(factory, wrapped)  # type: ignore[arg-type]  # registers, as it asks
+        self.limits = factory.limits
+        self._call_later: Callable[..., IDelayedCall] = factory.reactor.callLater
+        self._deadline: IDelayedCall | None = None
+        self._serving = False
+        self._refused = False
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """The first request is awaited from now on."""
+        self._expect_request()
+        super().makeConnection(transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass data on; the first bytes of a further request start its deadline."""
+        if self._refused:
+            return
+        if self._deadline is None and not self._serving:
+            self._expect_request()
+        super().dataReceived(data)
+
+    def request_complete(self) -> None:
+        """A whole request has arrived: stop its deadline."""
+        self._serving = True
+        self._cancel_deadline()
+
+    def request_served(self) -> None:
+        """The answer is written; the next request may come."""
+        self._serving = False
+
+    def refuse(self, answer: bytes) -> None:
+        """Write ``answer``, ignore what still comes, and close soon."""
+        self._refused = True
+        self.write(answer)
+        self._cancel_deadline()
+        self._deadline = self._call_later(DRAIN_S, self._time_out)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        self._cancel_deadline()
+        super().connectionLost(reason)
+
+    def _expect_request(self) -> None:
+        self._deadline = self._call_later(self.limits.read_timeout_s, self._time_out)
+
+    def _time_out(self) -> None:
+        self._deadline = None
+        self.abortConnection()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _TooMany(Protocol):
+    """What a client gets beyond ``max_connections``: the end of its connection."""
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+
+class BoundedSite(Site):
+    """A site whose connections are bounded and known; it keeps no access log."""
+
+    noisy = False
+
+    def __init__(
+        self, resource: IResource, limits: ConnectionLimits, reactor: IReactorTime
+    ) -> None:
+        super().__init__(
+            resource,
+            requestFactory=BoundedRequest,
+            timeout=limits.idle_timeout_s,
+            reactor=reactor,
+            parsePOSTFormSubmission=False,
+        )
+        self.limits = limits
+        self._connections: dict[BoundedConnection, None] = {}
+        self._closed: Deferred[None] | None = None
+
+    def buildProtocol(  # type: ignore[override]  # twisted.web names its own channel class
+        self, addr: IAddress | None
+    ) -> BoundedConnection | _TooMany:
+        """A connection, or a protocol that closes it at once when there are too many."""
+        if len(self._connections) >= self.limits.max_connections:
+            return _TooMany()
+        return BoundedConnection(self, super().buildProtocol(addr))
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._connections)
+
+    def close(self, grace_s: float) -> Deferred[None]:
+        """Close every connection once what was written has left, or after ``grace_s``.
+
+        Fires when none is open.
+        """
+        self._closed = Deferred()
+        for connection in list(self._connections):
+            connection.loseConnection()
+        abort = self.reactor.callLater(grace_s, self._abort_all)
+        self._closed.addCallback(lambda _: abort.cancel() if abort.active() else None)
+        self._report_closed()
+        return self._closed
+
+    def _abort_all(self) -> None:
+        for connection in list(self._connections):
+            connection.abortConnection()
+
+    def _report_closed(self) -> None:
+        if self._closed is not None and not self._connections and not self._closed.called:
+            self._closed.callback(None)
+
+    def log(self, request: object) -> None:
+        """Keep no access log: it would grow with every poll of every client."""
+
+    def registerProtocol(self, connection: BoundedConnection) -> None:
+        """Called by a connection when it is made."""
+        self._connections[connection] = None
+
+    def unregisterProtocol(self, connection: BoundedConnection) -> None:
+        """Called by a connection when it is lost."""
+        del self._connections[connection]
+        self._report_closed()

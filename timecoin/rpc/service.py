@@ -1,0 +1,191 @@
+"""The RPC interface as a Twisted service: listens, and stops gracefully."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IReactorTCP, IReactorTime
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from timecoin.rpc.auth import LOOPBACK, Gate, IPNetwork, Login, Logins
+from timecoin.rpc.connection import ConnectionLimits
+from timecoin.rpc.cookie import Cookie
+from timecoin.rpc.methods.control import HelpMethods
+from timecoin.rpc.server import JsonRpcServer, ServerLimits
+from timecoin.rpc.site import Report, make_site
+from timecoin.rpc.throttle import LoginThrottle
+
+STOP_GRACE_S = 5.0
+"""Running calls may take this long to finish when the node stops."""
+CLOSE_GRACE_S = 1.0
+"""Written answers may take this long to leave after that."""
+
+
+class RpcStartError(Exception):
+    """The interface cannot start; one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: the certificate (with its chain after it) and the private key."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSettings:
+    """What an operator chooses (``rpc*`` options).
+
+    ``bind``: addresses (IPv4, IPv6 or ``localhost``) and ports. Without ``tls`` only loopback
+    addresses are taken. ``whitelist``: methods by user; see :class:`timecoin.rpc.auth.Logins`.
+    """
+
+    bind: tuple[tuple[str, int], ...]
+    logins: tuple[Login, ...] = ()
+    cookie_path: Path | None = None
+    allowed: tuple[IPNetwork, ...] = LOOPBACK
+    whitelist: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tls: TlsFiles | None = None
+    server: ServerLimits = field(default_factory=ServerLimits)
+    connection: ConnectionLimits = field(default_factory=ConnectionLimits)
+
+
+class RpcService(Service):
+    """Serves the methods of ``groups`` and ``help``, ``/status`` and ``/health``."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTCP,
+        settings: RpcSettings,
+        groups: Sequence[object],
+        *,
+        status: Report,
+        health: Report,
+    ) -> None:
+        self.setName("rpc")
+        if not settings.logins and settings.cookie_path is None:
+            raise RpcStartError("rpc: nobody could log in: set rpcuser, rpcauth or a cookie file")
+        clock = IReactorTime(reactor)
+        self._reactor = reactor
+        self._clock = clock
+        self._settings = settings
+        self._logins = Logins(settings.logins, settings.whitelist)
+        self.throttle = LoginThrottle(clock)
+        gate = Gate(self._logins, self.throttle, settings.allowed)
+        self.server = JsonRpcServer(clock, gate, settings.server)
+        self.server.publish(HelpMethods(self.server.methods), *groups)
+        self._site = make_site(
+            self.server, status=status, health=health, reactor=clock, limits=settings.connection
+        )
+        self._cookie = Cookie(settings.cookie_path) if settings.cookie_path else None
+        self._cookie_login: Login | None = None
+        self._ports: list[IListeningPort] = []
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where it listens: hosts and the real ports (for a port 0 asked for)."""
+        hosts = [port.getHost() for port in self._ports]
+        return tuple(
+            (host.host, host.port) for host in hosts if isinstance(host, IPv4Address | IPv6Address)
+        )
+
+    def startService(self) -> None:
+        """Listen on every address and write the cookie; :class:`RpcStartError` leaves neither."""
+        try:
+            factory = self._factory()
+            for host, port in self._settings.bind:
+                self._ports.append(self._listen(host, port, factory))
+            if self._cookie is not None:
+                self._cookie_login = self._cookie.create()
+                self._logins.add(self._cookie_login)
+        except (RpcStartError, OSError) as error:
+            for listening in self._ports:
+                listening.stopListening()
+            self._ports.clear()
+            if isinstance(error, OSError):
+                raise RpcStartError(f"rpc: cannot write the cookie: {error}") from error
+            raise
+        super().startService()
+        scheme = "https" if self._settings.tls else "http"
+        for host, port in self.addresses:
+            shown = f"[{host}]" if ":" in host else host
+            self.log.info("rpc: listening on {url}", url=f"{scheme}://{shown}:{port}/")
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, let running calls finish for 5 s, then close every connection."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        ports, self._ports = self._ports, []
+        for port in ports:
+            await maybeDeferred(port.stopListening)
+        try:
+            await self.server.close().addTimeout(STOP_GRACE_S, self._clock)
+        except TimeoutError:
+            self.log.warn("rpc: {count} calls cut off", count=self.server.under_way)
+            self.server.cancel_all()
+        await self._site.close(CLOSE_GRACE_S)
+        if self._cookie is not None and self._cookie_login is not None:
+            self._cookie.remove()
+            self._logins.discard(self._cookie_login)
+            self._cookie_login = None
+
+    def _listen(self, host: str, port: int, factory: ServerFactory[Any]) -> IListeningPort:
+        interface = "127.0.0.1" if host == "localhost" else host
+        if self._settings.tls is None and not _is_loopback(interface):
+            raise RpcStartError(
+                f"rpc: {host} is not a loopback address: set a TLS certificate and key"
+            )
+        try:
+            return self._reactor.listenTCP(port, factory, interface=interface)
+        except CannotListenError as error:
+            raise RpcStartError(
+                f"rpc: cannot listen on {host}:{port}: {error.socketError}"
+            ) from error
+
+    def _factory(self) -> ServerFactory[Any]:
+        if self._settings.tls is None:
+            return self._site
+        options = _tls_options(self._settings.tls)
+        return cast("ServerFactory[Any]", TLSMemoryBIOFactory(options, False, self._site))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls_options(files: TlsFiles) -> CertificateOptions:
+    try:
+        first, *chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+        key = load_pem_private_key(files.key.read_bytes(), password=None)
+        options = CertificateOptions(
+            privateKey=key,  # type: ignore[arg-type]  # Twisted declares pyOpenSSL's own types
+            certificate=first,  # type: ignore[arg-type]
+            extraCertChain=chain,  # type: ignore[arg-type]
+            raiseMinimumTo=TLSVersion.TLSv1_2,
+        )
+        options.getContext()
+    except (OSError, ValueError, TypeError, SSL.Error) as error:
+        raise RpcStartError(f"rpc: TLS certificate or key: {error}") from error
+    return options
