@@ -1,0 +1,104 @@
+"""What block consensus puts on the wire, and the statements its signatures cover (PROTOCOL 6).
+
+Prepare and precommit statements stand in ``quorum.statement``: certificates need them too.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+from msgspec import Meta
+
+from timecoin import params
+from timecoin.codec import U8, U32, U64, Bytes32, Bytes64, Bytes80, Wire
+from timecoin.ledger.block import Block
+from timecoin.quorum.certificate import BlockCertificate
+from timecoin.quorum.statement import precommit_statement, prepare_statement
+
+MAX_CANDIDATES = 1_024
+"""Candidates that one proposal may carry."""
+MAX_VOTES = 1_024
+"""Votes in one :class:`Votes`."""
+MAX_PROPOSAL_BYTES = params.MAX_BLOCK_BYTES + 500_000
+"""Bound of an encoded proposal: its block, candidates and prepare quorum."""
+
+
+class VoteKind(enum.IntEnum):
+    """What a member signs at most once for a height and round, in this order."""
+
+    PROPOSAL = 0
+    PREPARE = 1
+    PRECOMMIT = 2
+
+
+class CandidateMessage(Wire):
+    """A member's claim to propose in a slot, by its VRF proof."""
+
+    height: U64
+    slot: U64
+    pubkey: Bytes32
+    vrf_proof: Bytes80
+    signature: Bytes64
+
+
+class BlockVote(Wire):
+    """One member's prepare or precommit; ``block_hash`` is NIL for none.
+
+    With kind PROPOSAL it stands in journals only: the signed identity of a proposal.
+    """
+
+    kind: U8
+    height: U64
+    round: U32
+    block_hash: Bytes32
+    voter: Bytes32
+    signature: Bytes64
+
+
+class Votes(Wire):
+    """Votes sent again, the sender's own and others'."""
+
+    votes: Annotated[tuple[BlockVote, ...], Meta(min_length=1, max_length=MAX_VOTES)]
+
+
+class Proposal(Wire):
+    """A block for a round, with the candidates by which its proposer ranked itself in ``slot``.
+
+    ``valid_round`` is 0 for a fresh block; else ``valid_round - 1`` is the round of
+    ``prepare_quorum``, and the block is byte for byte the one that was prepared there.
+    """
+
+    height: U64
+    round: U32
+    valid_round: U32
+    slot: U64
+    candidates: Annotated[tuple[CandidateMessage, ...], Meta(max_length=MAX_CANDIDATES)]
+    block: Block
+    prepare_quorum: BlockCertificate | None
+    proposer: Bytes32
+    signature: Bytes64
+
+
+def candidate_statement(chain_id: bytes, height: int, slot: int, vrf_proof: bytes) -> bytes:
+    """What the signature of a :class:`CandidateMessage` covers."""
+    head = params.TAG_CANDIDATE + chain_id
+    return head + height.to_bytes(8, "little") + slot.to_bytes(8, "little") + vrf_proof
+
+
+def proposal_statement(
+    chain_id: bytes, height: int, round_: int, valid_round: int, slot: int, block_hash: bytes
+) -> bytes:
+    """What the signature of a :class:`Proposal` covers.
+
+    Candidates and prepare quorum prove themselves and need no cover.
+    """
+    head = params.TAG_PROPOSAL + chain_id + height.to_bytes(8, "little")
+    rounds = round_.to_bytes(4, "little") + valid_round.to_bytes(4, "little")
+    return head + rounds + slot.to_bytes(8, "little") + block_hash
+
+
+def vote_statement(chain_id: bytes, vote: BlockVote) -> bytes:
+    """What the signature of ``vote`` covers; its kind is PREPARE or PRECOMMIT."""
+    statement = prepare_statement if vote.kind == VoteKind.PREPARE else precommit_statement
+    return statement(chain_id, vote.height, vote.round, vote.block_hash)
