@@ -1,0 +1,48 @@
+"""The key-value seam: tables of byte rows, written in atomic batches.
+
+Everything that rests on disk goes through :class:`Engine`. It knows nothing of what a row means;
+which tables there are stands in ``keys``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+Row = tuple[str, bytes, bytes | None]
+"""(table, key, value); value None deletes the row, and deleting an absent one is no error."""
+
+
+class StoreError(Exception):
+    """The store cannot be used; the text is meant for the operator."""
+
+
+class DataDirectoryInUse(StoreError):
+    """Another process holds the data directory."""
+
+
+class Engine(Protocol):
+    """Port: an ordered key-value store with one keyspace a table."""
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """The value at ``key``, or None."""
+
+    def scan(self, table: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All rows whose key begins with ``prefix``, in key order.
+
+        Whether a row written while the scan runs is seen, is open.
+        """
+
+    def write(self, rows: Sequence[Row], sync: bool) -> None:
+        """Write all ``rows`` or none. A later row of the same key wins.
+
+        With ``sync`` this batch and every earlier one survive a power cut when the call returns;
+        without it a crash may lose the latest batches, never one of an older age than another
+        that is kept.
+        """
+
+    def sync(self) -> None:
+        """Make all earlier writes survive a power cut. Blocks; may run in a thread."""
+
+    def close(self) -> None:
+        """Sync, then let go of the data directory. The engine is not used afterwards."""

@@ -1,0 +1,75 @@
+"""Tables and row keys. Heights are big-endian, so that key order is height order."""
+
+from __future__ import annotations
+
+HEADERS = "headers"
+"""height -> Header."""
+BODIES = "block_bodies"
+"""height -> Body."""
+BLOCK_CERTIFICATES = "block_certificates"
+"""height -> BlockCertificate."""
+HEIGHTS = "heights"
+"""block hash -> height."""
+UNDO = "undo"
+"""height -> what the block spent and created."""
+FORKS = "forks"
+"""height -> a second certified block of that height, with its certificate."""
+UTXO = "utxo"
+"""outpoint -> Utxo."""
+TX = "tx"
+"""wtxid -> archived transaction."""
+TXINDEX = "txindex"
+"""txid -> where it is archived."""
+AVS = "avs"
+"""height -> root of the active set; root -> the set itself, once."""
+META = "meta"
+"""tip, LtHash state, supply, schema version, genesis hash."""
+WALLET = "wallet"
+"""Rows of the wallet."""
+
+JOURNAL = (
+    "locks",
+    "votes",
+    "pool",
+    "certificates",
+    "receipts",
+    "finals",
+    "bans",
+    "emergencies",
+    "consensus",
+    "bodies",
+    "peers",
+)
+"""Tables that protocol machines write by ``Record`` effects and read back at start."""
+
+TABLES = (
+    HEADERS,
+    BODIES,
+    BLOCK_CERTIFICATES,
+    HEIGHTS,
+    UNDO,
+    FORKS,
+    UTXO,
+    TX,
+    TXINDEX,
+    AVS,
+    META,
+    WALLET,
+    *JOURNAL,
+)
+
+META_SCHEMA = b"schema"
+META_GENESIS = b"genesis"
+META_TIP = b"tip"
+META_LTHASH = b"lthash"
+META_SUPPLY = b"supply"
+
+
+def height_key(height: int) -> bytes:
+    """The row key of a block height: u64, big-endian."""
+    return height.to_bytes(8, "big")
+
+
+def height_of_key(key: bytes) -> int:
+    """The inverse of :func:`height_key`."""
+    return int.from_bytes(key, "big")
