@@ -39,6 +39,10 @@ class LoginThrottle:
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
         self.failed_total = 0
 
+    def __len__(self) -> int:
+        """Addresses remembered."""
+        return len(self._failures)
+
     def check(self, address: str) -> None:
         """Raise :class:`HttpRefusal` 429 if too many answers are being held back."""
         failures = self._failures.get(_group(address))
