@@ -1,1 +1,1 @@
-"""What is true: transactions, scripts, unspent outputs, blocks, rewards and their rules (PROTOCOL 3, 6)."""
+"""What is true: transactions, unspent outputs, blocks, rewards and their rules (PROTOCOL 3, 6)."""

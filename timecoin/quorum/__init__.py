@@ -1,1 +1,1 @@
-"""What a certificate is and who may sign it: one quorum function for the whole node (PROTOCOL 4-6)."""
+"""What a certificate is and who may sign it: one quorum rule for all (PROTOCOL 4-6)."""

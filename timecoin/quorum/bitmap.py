@@ -1,4 +1,4 @@
-"""Leaf bitmaps of votes and receipts: ceil(n/8) bytes, lowest bit first, padding zero (PROTOCOL 5)."""
+"""Leaf bitmaps of votes and receipts: ceil(n/8) bytes, lowest bit first, padding zero."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from timecoin import params
 from timecoin.codec import U32, U64, Bytes32, Bytes64, Wire
@@ -100,7 +101,7 @@ def check_leaves(leaves: Sequence[bytes]) -> None:
 
 def _signers(indices: Sequence[int], snapshots: Sequence[ActiveSet]) -> list[bytes]:
     voters = voter_index(snapshots)
-    if any(later <= earlier for earlier, later in zip(indices, indices[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(indices)):
         raise CertificateError("voters not strictly ascending")
     if indices and indices[-1] >= len(voters):
         raise CertificateError("unknown voter")

@@ -20,9 +20,7 @@ def vote_statement(
     chain_id: bytes, anchor: int, root: bytes, leaf_count: int, reject_bitmap: bytes
 ) -> bytes:
     """A finality vote on a batch: every leaf not rejected is voted for."""
-    return (
-        params.TAG_VOTE + chain_id + _u64(anchor) + root + _u32(leaf_count) + reject_bitmap
-    )
+    return params.TAG_VOTE + chain_id + _u64(anchor) + root + _u32(leaf_count) + reject_bitmap
 
 
 def stored_statement(
