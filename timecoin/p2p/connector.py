@@ -68,34 +68,33 @@ class Connector:
         )
         factory = PeerFactory(self._links, inbound=False)
         node_id: bytes | None = None
-        failures = 0
-        reported = ""
-        while not self._stopped:
-            if node_id is not None and self._links.is_up(node_id):
-                failures = 0
-            elif node_id is None or not self._links.is_banned(node_id):
+        trouble, failures = "", 0
+        while True:
+            told = trouble
+            if node_id is None or not self._links.is_settled(node_id):
                 try:
                     peer = cast(Peer, await endpoint.connect(factory))
+                    await peer.finished
                 except (
                     ConnectError,
                     ConnectingCancelledError,
                     DNSLookupError,
                     ValueError,  # a host that can be no name
                 ) as error:
-                    failures += 1
-                    if str(error) != reported:
-                        reported = str(error)
-                        self.log.info(
-                            "cannot reach {address}: {reason}", address=address, reason=reported
-                        )
+                    if self._stopped:
+                        return
+                    trouble = str(error)
                 else:
-                    await peer.finished
                     if peer.own_address:
                         self.log.info("{address} is this node itself", address=address)
                         return
                     node_id = peer.node_id or node_id
-                    failures = 0 if peer.established_ms is not None else failures + 1
-                    reported = ""
+                    trouble = "" if peer.established_ms is not None else peer.close_reason
+            if node_id is not None and self._links.is_settled(node_id):
+                trouble = ""
+            failures = failures + 1 if trouble else 0
+            if trouble and trouble != told:
+                self.log.warn("no link with {address}: {trouble}", address=address, trouble=trouble)
             await deferLater(clock, self._pause_ms(failures) / 1000)
 
     def _pause_ms(self, failures: int) -> int:

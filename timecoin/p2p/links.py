@@ -67,13 +67,9 @@ class Links:
         """Whether one more connection may be accepted."""
         return sum(peer.inbound for peer in self._connections) < self._max_inbound
 
-    def is_up(self, node_id: bytes) -> bool:
-        """Whether there is an established link with the peer."""
-        return node_id in self._up
-
-    def is_banned(self, node_id: bytes) -> bool:
-        """Whether a link with the peer would be refused."""
-        return self._reputation.is_banned(node_id, self._now_ms())
+    def is_settled(self, node_id: bytes) -> bool:
+        """Whether there is no sense in calling the peer: it is linked, or banned."""
+        return node_id in self._up or self.refusal(node_id) is not None
 
     def close_all(self, reason: str) -> Deferred[None]:
         """Close every connection; fires when all are gone."""
@@ -92,7 +88,7 @@ class Links:
 
     def refusal(self, node_id: bytes) -> str | None:
         """Why a peer that has just proved its key is not welcome; None if it is."""
-        return "banned" if self.is_banned(node_id) else None
+        return "banned" if self._reputation.is_banned(node_id, self._now_ms()) else None
 
     def established(self, peer: Peer) -> None:
         """Hello and stake proof were accepted: make it the link, or close it as a duplicate."""
@@ -122,7 +118,8 @@ class Links:
     def closing(self, peer: Peer, reason: str) -> None:
         """The connection carries nothing any more: tell above if it was the link."""
         if peer.node_id is None or self._up.get(peer.node_id) is not peer:
-            self.log.info(
+            # Strangers could fill the log otherwise; of those called, the connector tells.
+            self.log.debug(
                 "connection with {address} ended: {reason}", address=peer.address, reason=reason
             )
             return

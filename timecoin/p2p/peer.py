@@ -114,6 +114,8 @@ class Peer(StreamProtocol):
         self.established_ms: int | None = None
         self.own_address = False
         """The connection turned out to lead back to this node."""
+        self.close_reason = ""
+        """Why the connection ended, once it has."""
         self.finished: Deferred[None] = Deferred()
         """Fires when the TCP connection is gone."""
         self._owner = owner
@@ -151,6 +153,7 @@ class Peer(StreamProtocol):
         if self._closing:
             return
         self._closing = True
+        self.close_reason = reason
         self._waiting.clear()
         if self.session is not None:
             if say:
@@ -235,7 +238,8 @@ class Peer(StreamProtocol):
         self._waiting.clear()
         if not self._closing:
             self._closing = True
-            self._owner.closing(self, reason.getErrorMessage())
+            self.close_reason = reason.getErrorMessage()
+            self._owner.closing(self, self.close_reason)
         self._owner.lost(self)
         self.finished.callback(None)
 

@@ -38,6 +38,8 @@ HELLO_TIMEOUT_MS = 10_000
 PING_INTERVAL_MS, SILENCE_LIMIT_MS = 15_000, 60_000
 VALIDATOR_PING_INTERVAL_MS, VALIDATOR_SILENCE_LIMIT_MS = 2_000, 6_000
 """Between two validators (PROTOCOL 7)."""
+PINGS_BEFORE_GIVING_UP = 2
+"""Unanswered ones, besides the silence: a pause of this process alone ends no link."""
 MAX_OPEN_PINGS = 4
 VIOLATION_POINTS = 25
 """What a message that no honest node sends costs in reputation."""
@@ -162,6 +164,8 @@ class Session:
         """When :meth:`tick` has something to do, if nothing arrives until then."""
         if self.state is not State.UP:
             return self._opened_ms + HELLO_TIMEOUT_MS
+        if self._pings_since_heard < PINGS_BEFORE_GIVING_UP:
+            return self._next_ping_ms
         return min(self._next_ping_ms, self._heard_ms + self._silence_limit_ms)
 
     def tick(self, now_ms: int) -> list[SessionEffect]:
@@ -173,8 +177,10 @@ class Session:
                 return []
             return self._close(f"no hello within {HELLO_TIMEOUT_MS} ms")
         silent_ms = now_ms - self._heard_ms
-        # Two pings unanswered: after a pause of this process alone, nobody is given up.
-        if silent_ms >= self._silence_limit_ms and self._pings_since_heard >= 2:
+        if (
+            silent_ms >= self._silence_limit_ms
+            and self._pings_since_heard >= PINGS_BEFORE_GIVING_UP
+        ):
             return self._close(f"silent for {silent_ms} ms")
         if now_ms < self._next_ping_ms:
             return []
