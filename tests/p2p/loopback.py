@@ -16,7 +16,7 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
 )
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, ServerFactory
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -196,7 +196,7 @@ class LoopbackCase(TestCase):
 
     async def free_port(self) -> int:
         """A port that nobody listens on."""
-        port = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
+        port = reactor.listenTCP(0, ServerFactory(), interface="127.0.0.1")
         number = cast(IPv4Address, port.getHost()).port
         await maybeDeferred(port.stopListening)
         return number
