@@ -68,6 +68,15 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(logins.check("bob", "hunter2"), Caller("bob", None))
         self.assertIsNone(logins.check("bob", "hunter3"))
 
+    def test_rpcauth_of_bitcoin_core(self) -> None:
+        """The line and password of its own test, test/functional/rpc_users.py."""
+        line = (
+            "rt:93648e835a54c573682c2eb19f882535"
+            "$7681e9c5b74bdd85e78166031d2058e1069b3ed7ed967c93fc63abba06f31144"
+        )
+        password = "cA773lm788buwYe4g4WT+05pKyNruVKjQ25x3n0DQcM="
+        self.assertIsNotNone(Logins([Login.from_rpcauth(line)], {}).check("rt", password))
+
     def test_bad_lines(self) -> None:
         digest = "0" * 64
         for line in ("", "bob", "bob:salt", f"bob:${digest}", f":salt${digest}", "bob:salt$00"):
