@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from timecoin.ledger.check import Verify, check_spend, check_structure, is_dust
+from timecoin.crypto.keys import Verify
+from timecoin.ledger.check import check_spend, check_structure, is_dust
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction, outpoint, split_outpoint
 from timecoin.ledger.utxo import Utxo

@@ -1,0 +1,198 @@
+"""A world: validators, links, users and a clock, all decided by one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from timecoin import params
+from timecoin.crypto.hashing import hash160
+from timecoin.crypto.keys import SigningKey
+from timecoin.crypto.vrf import vrf_public
+from timecoin.finality.events import Status, StatusChanged
+from timecoin.ledger.genesis import Allocation, Genesis, GenesisValidator, genesis_utxos
+from timecoin.ledger.transaction import Transaction
+from timecoin.mempool.entry import Admission
+from timecoin.node.build import Node, NodeSettings, build_node
+from timecoin.node.runtime import Runtime
+from timecoin.sim.clock import SimClock
+from timecoin.sim.network import LinkQuality, SimNetwork, SimPort
+from timecoin.sim.trace import Trace
+from timecoin.sim.workload import USER_COINS_UNITS, Users
+from timecoin.store.memory import MemoryEngine
+
+START_SECONDS = 1_800_000_000
+WEIGHT = 100
+EXPIRY_HEIGHT = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSettings:
+    """What a run looks like, beside its seed."""
+
+    nodes: int = 3
+    slot_ms: int = 10_000
+    users: int = 50
+    quality: LinkQuality = field(default_factory=LinkQuality)
+    sync_ms: int = 1
+    """Virtual time that a durable write takes."""
+
+
+class SimNode:
+    """One validator of the world: its keys, its disk, and while it runs its process."""
+
+    def __init__(self, world: World, number: int) -> None:
+        rng = world.rng(f"keys/{number}")
+        self.number = number
+        self.node_id = rng.randbytes(32)
+        self.voting_key = SigningKey(rng.randbytes(32))
+        self.vrf_seed = rng.randbytes(32)
+        self.payout_hash = hash160(SigningKey(rng.randbytes(32)).public)
+        self.engine = MemoryEngine()
+        self.lives = 0
+        self.node: Node | None = None
+        self._port: SimPort | None = None
+        self._world = world
+
+    @property
+    def running(self) -> Node:
+        """The node's process; ``RuntimeError`` while it is down."""
+        if self.node is None:
+            raise RuntimeError(f"node {self.number} is down")
+        return self.node
+
+    def validator(self) -> GenesisValidator:
+        """The node's line in the genesis file."""
+        return GenesisValidator(
+            pubkey=self.voting_key.public,
+            vrf_pubkey=vrf_public(self.vrf_seed),
+            weight=WEIGHT,
+            payout_hash=self.payout_hash,
+            expiry_height=EXPIRY_HEIGHT,
+        )
+
+    def start(self) -> None:
+        """Start the process on what the disk holds; its links come up."""
+        world = self._world
+        life = self.lives
+        self.lives += 1
+        port = world.network.attach(self.node_id, self.voting_key.public)
+
+        def offload(work: Callable[[], None], done: Callable[[], None]) -> None:
+            def finish() -> None:
+                if self._port is port:
+                    work()
+                    done()
+
+            world.clock.callLater(world.settings.sync_ms / 1000, finish)
+
+        runtime = Runtime(
+            clock=world.clock,
+            rng=lambda purpose: world.rng(f"{self.number}/{life}/{purpose}"),
+            network=port,
+            engine=self.engine,
+            offload=offload,
+            cache_salt=world.rng(f"salt/{self.number}").randbytes(32),
+            on_crash=world.crashed,
+        )
+        self._port = port
+        self.node = build_node(
+            NodeSettings(world.genesis, voting_key=self.voting_key, vrf_seed=self.vrf_seed),
+            runtime,
+        )
+        world.watch(self)
+        self.node.start()
+        port.start()
+        world.trace.note(world.clock.seconds(), "start", self.number)
+
+    def kill(self) -> None:
+        """End the process at once; what was not synced is lost."""
+        self._world.trace.note(self._world.clock.seconds(), "kill", self.number)
+        if self._port is not None:
+            self._port.stop()
+            self._port = None
+        if self.node is not None:
+            self.node.stop()
+            self.node = None
+        self.engine = self.engine.after_crash()
+
+
+class World:
+    """Everything of one simulated run."""
+
+    def __init__(
+        self, seed: int, settings: WorldSettings, write: Callable[[str], None] | None = None
+    ) -> None:
+        self.seed = seed
+        self.settings = settings
+        self.clock = SimClock(START_SECONDS)
+        self.trace = Trace(write)
+        self.network = SimNetwork(self.clock, self.rng("network"), settings.quality, self.trace)
+        self.users = Users(settings.users, self.rng("users"))
+        self.nodes = [SimNode(self, number) for number in range(settings.nodes)]
+        self.genesis = Genesis(
+            version=1,
+            network=params.Network.DEVNET,
+            time_ms=START_SECONDS * 1000,
+            slot_ms=settings.slot_ms,
+            base_reward=params.UNITS_PER_TIME,
+            validators=tuple(
+                sorted((node.validator() for node in self.nodes), key=lambda v: v.pubkey)
+            ),
+            allocations=tuple(Allocation(user, USER_COINS_UNITS) for user in self.users.hashes),
+        )
+        self.users.fund(self.genesis.chain_id, genesis_utxos(self.genesis))
+        self.submitted: dict[bytes, Transaction] = {}
+        self.accepted_ms: dict[bytes, int] = {}
+        self.final_ms: dict[tuple[int, bytes], int] = {}
+        """When each node first called a transaction final."""
+        self._watchers: list[Callable[[SimNode], None]] = []
+
+    def rng(self, purpose: str) -> Random:
+        """A generator of its own for each purpose, all from the seed."""
+        return Random(f"{self.seed}/{purpose}")
+
+    def now_ms(self) -> int:
+        """Virtual Unix time."""
+        return int(self.clock.seconds() * 1000)
+
+    def on_start(self, watcher: Callable[[SimNode], None]) -> None:
+        """Call ``watcher`` for every node that is about to start."""
+        self._watchers.append(watcher)
+
+    def watch(self, node: SimNode) -> None:
+        """Listen to the node's signals: finality times, and whatever the invariants want."""
+        number = node.number
+
+        def heard(signal: StatusChanged) -> None:
+            if signal.status is Status.FINAL:
+                self.final_ms.setdefault((number, signal.txid), signal.at_ms)
+                self.users.settled(signal.txid)
+
+        node.running.listen(StatusChanged, heard)
+        for watcher in self._watchers:
+            watcher(node)
+
+    def crashed(self, error: Exception) -> None:
+        """A machine raised: a bug, which ends the run."""
+        raise error
+
+    def submit(self, number: int, tx: Transaction) -> bool:
+        """Hand ``tx`` to a node as its RPC would; whether it was accepted."""
+        verdict = self.nodes[number].running.submit(tx)
+        accepted = verdict.admission is Admission.ACCEPTED
+        self.trace.note(self.clock.seconds(), "submit", number, tx.txid, int(accepted))
+        if accepted:
+            self.submitted[tx.txid] = tx
+            self.accepted_ms.setdefault(tx.txid, self.now_ms())
+        return accepted
+
+    def start(self) -> None:
+        """Start all nodes."""
+        for node in self.nodes:
+            node.start()
+
+    def run(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.clock.run_until(self.clock.seconds() + seconds)
