@@ -31,7 +31,7 @@ class CodecError(ValueError):
 class Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, dict=True):
     """Base of every structure that is hashed, signed, stored or sent.
 
-    Immutable; ``dict=True`` lets subclasses cache derived values with ``functools.cached_property``.
+    Immutable; ``dict=True`` is for subclasses that cache what they derive (``cached_property``).
     """
 
 

@@ -6,11 +6,12 @@ Shared by finality, consensus, sync and the light client; weights come from snap
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from timecoin import params
 from timecoin.codec import U32, U64, Bytes32, Bytes64, Wire
+from timecoin.crypto.keys import Verify
 from timecoin.crypto.merkle import merkle_root
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.bitmap import has_leaf, is_bitmap
@@ -22,9 +23,6 @@ from timecoin.quorum.statement import (
     vote_statement,
 )
 from timecoin.quorum.tally import has_quorum
-
-Verify = Callable[[bytes, bytes, bytes], bool]
-"""(pubkey, message, signature) -> valid: the strict Ed25519 check, usually cached."""
 
 
 class CertificateError(ValueError):
@@ -108,6 +106,11 @@ def _signers(indices: Sequence[int], snapshots: Sequence[ActiveSet]) -> list[byt
     return [voters[index] for index in indices]
 
 
+def _check_signature(signer: bytes, statement: bytes, signature: bytes, verify: Verify) -> None:
+    if not verify(signer, statement, signature):
+        raise CertificateError(f"bad signature of {signer.hex()}")
+
+
 def check_batch_certificate(
     certificate: BatchCertificate, snapshots: Sequence[ActiveSet], chain_id: bytes, verify: Verify
 ) -> tuple[int, ...]:
@@ -118,31 +121,14 @@ def check_batch_certificate(
     check_leaves(certificate.leaves)
     count = certificate.leaf_count
     signers = _signers([vote.voter for vote in certificate.votes], snapshots)
-    for vote in certificate.votes:
-        if not is_bitmap(vote.reject_bitmap, count):
-            raise CertificateError("malformed reject bitmap")
-    if not has_quorum(signers, snapshots):
-        raise CertificateError("no quorum of voters")
+    certified = _leaves_with_quorum(
+        count, signers, [vote.reject_bitmap for vote in certificate.votes], False, snapshots
+    )
     for signer, vote in zip(signers, certificate.votes, strict=True):
         statement = vote_statement(
             chain_id, certificate.anchor, certificate.root, count, vote.reject_bitmap
         )
-        if not verify(signer, statement, vote.signature):
-            raise CertificateError("bad signature")
-    certified = tuple(
-        leaf
-        for leaf in range(count)
-        if has_quorum(
-            [
-                signer
-                for signer, vote in zip(signers, certificate.votes, strict=True)
-                if not has_leaf(vote.reject_bitmap, leaf)
-            ],
-            snapshots,
-        )
-    )
-    if not certified:
-        raise CertificateError("no leaf is certified")
+        _check_signature(signer, statement, vote.signature, verify)
     return certified
 
 
@@ -154,37 +140,43 @@ def check_receipt_set(
     if not 1 <= count <= params.BATCH_MAX_TRANSACTIONS:
         raise CertificateError(f"{count} leaves in a batch")
     signers = _signers([receipt.voter for receipt in receipts.receipts], snapshots)
-    for receipt in receipts.receipts:
-        if not is_bitmap(receipt.stored_bitmap, count):
-            raise CertificateError("malformed stored bitmap")
-    if not has_quorum(signers, snapshots):
-        raise CertificateError("no quorum of receipts")
+    final = _leaves_with_quorum(
+        count, signers, [receipt.stored_bitmap for receipt in receipts.receipts], True, snapshots
+    )
     for signer, receipt in zip(signers, receipts.receipts, strict=True):
         statement = stored_statement(
-            chain_id,
-            receipts.tip,
-            receipts.anchor,
-            receipts.root,
-            count,
-            receipt.stored_bitmap,
+            chain_id, receipts.tip, receipts.anchor, receipts.root, count, receipt.stored_bitmap
         )
-        if not verify(signer, statement, receipt.signature):
-            raise CertificateError("bad signature")
-    final = tuple(
+        _check_signature(signer, statement, receipt.signature, verify)
+    return final
+
+
+def _leaves_with_quorum(
+    count: int,
+    signers: Sequence[bytes],
+    bitmaps: Sequence[bytes],
+    counted: bool,
+    snapshots: Sequence[ActiveSet],
+) -> tuple[int, ...]:
+    """The leaves whose signers, those with the leaf's bit equal to ``counted``, are a quorum."""
+    if not all(is_bitmap(bitmap, count) for bitmap in bitmaps):
+        raise CertificateError("malformed bitmap")
+    # Most leaves of a batch have the same signers.
+    is_quorum = functools.cache(lambda subset: has_quorum(subset, snapshots))
+    found = tuple(
         leaf
         for leaf in range(count)
-        if has_quorum(
-            [
+        if is_quorum(
+            tuple(
                 signer
-                for signer, receipt in zip(signers, receipts.receipts, strict=True)
-                if has_leaf(receipt.stored_bitmap, leaf)
-            ],
-            snapshots,
+                for signer, bitmap in zip(signers, bitmaps, strict=True)
+                if has_leaf(bitmap, leaf) is counted
+            )
         )
     )
-    if not final:
-        raise CertificateError("no leaf has a quorum of receipts")
-    return final
+    if not found:
+        raise CertificateError("no leaf has a quorum")
+    return found
 
 
 def _check_block_votes(
@@ -197,8 +189,7 @@ def _check_block_votes(
     if not has_quorum(signers, snapshots):
         raise CertificateError("no quorum of block votes")
     for signer, item in zip(signers, certificate.signatures, strict=True):
-        if not verify(signer, statement, item.signature):
-            raise CertificateError("bad signature")
+        _check_signature(signer, statement, item.signature, verify)
 
 
 def check_prepare_quorum(
