@@ -1,0 +1,243 @@
+"""A producer's block: what is worth archiving, less what is void or does not fit (PROTOCOL 6).
+
+Nothing here is trusted: the result goes through the check that every other node applies.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from timecoin import params
+from timecoin.chain.accept import (
+    CheckedBlock,
+    ParentState,
+    certified_leaves,
+    check_successor,
+    parent_set,
+)
+from timecoin.chain.active import next_active_set
+from timecoin.codec import encode
+from timecoin.consensus.ports import Contents
+from timecoin.consensus.sortition import next_seed
+from timecoin.crypto import vrf
+from timecoin.crypto.keys import Verify
+from timecoin.crypto.lthash import LtHash
+from timecoin.ledger.block import Block, Body, Entry, Header, Resolution
+from timecoin.ledger.check import check_spend, check_structure, check_witness
+from timecoin.ledger.check_block import max_entries
+from timecoin.ledger.connect import connect
+from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.rewards import expected_reward
+from timecoin.ledger.rules import RuleBroken
+from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
+from timecoin.ledger.utxo import Utxo
+
+MAX_BODIES_BYTES = 32_000_000
+"""Transaction bodies that a block of ours refers to: what a peer can be expected to fetch."""
+
+# Encoded sizes, each with its array and length prefixes; the frame is header and array heads.
+_FRAME_BYTES = 1_000
+_ENTRY_BYTES = 69
+_REWARD_OUTPUT_BYTES = 40
+_BIN_HEAD_BYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The part of a header that the producer brings."""
+
+    slot: int
+    round: int
+    producer: bytes
+    vrf_proof: bytes
+    timestamp_ms: int
+
+
+def assemble(
+    contents: Contents, draft: Draft, parent: ParentState, genesis: Genesis, verify: Verify
+) -> CheckedBlock:
+    """The block of ``draft`` with all of ``contents`` that is valid after ``parent`` and fits.
+
+    ``contents`` come most urgent first and are taken in that order, parents before children.
+    ``RuleBroken`` when the draft itself does not hold: slot, producer, VRF proof.
+    """
+    members = parent_set(parent)
+    height = parent.tip.height + 1
+    selection = Selection(contents, parent, genesis, verify)
+    transactions = selection.take_all()
+    reward = expected_reward(
+        genesis.base_reward, members.members, draft.producer, selection.fees, height
+    )
+    body = Body(
+        reward=reward,
+        entries=tuple(Entry(tx.txid, tx.wtxid) for tx in transactions),
+        certificates=selection.certificates,
+        resolutions=selection.resolutions,
+        avs_changes=(),
+        evidence=(),
+    )
+    diff = connect(transactions, reward, parent, height)
+    header = Header(
+        version=params.BLOCK_VERSION,
+        chain_id=genesis.chain_id,
+        height=height,
+        slot=draft.slot,
+        slot_time=draft.slot * genesis.slot_ms,
+        prev_hash=parent.tip.hash,
+        producer=draft.producer,
+        round=draft.round,
+        vrf_proof=draft.vrf_proof,
+        seed=next_seed(parent.tip.seed, _vrf_output(draft.vrf_proof)),
+        timestamp_ms=draft.timestamp_ms,
+        entries_root=body.entries_root,
+        avs_root=next_active_set(members, body).root,
+        utxo_root=diff.apply_to(LtHash.from_bytes(parent.lthash)).digest(),
+        body_root=body.root,
+    )
+    bodies = {tx.wtxid: tx for tx in transactions}
+    return check_successor(Block(header, body), bodies.get, parent, genesis, verify)
+
+
+def _vrf_output(proof: bytes) -> bytes:
+    try:
+        return vrf.proof_to_hash(proof)
+    except ValueError as error:
+        raise RuleBroken("bad-vrf", str(error)) from error
+
+
+class Selection:
+    """Chooses from ``contents`` what one block can hold."""
+
+    def __init__(
+        self, contents: Contents, parent: ParentState, genesis: Genesis, verify: Verify
+    ) -> None:
+        self._parent = parent
+        self._genesis = genesis
+        self._verify = verify
+        self._height = parent.tip.height + 1
+        self._candidates = {tx.txid: tx for tx in contents.transactions}
+        self._certificates: list[bytes] = []
+        self._certificate_of: dict[bytes, int] = {}
+        for certificate in contents.certificates:
+            try:
+                leaves = certified_leaves(certificate, parent, genesis, verify)
+            except RuleBroken:
+                continue
+            for txid in leaves:
+                self._certificate_of.setdefault(txid, len(self._certificates))
+            self._certificates.append(encode(certificate))
+        self._resolutions_of: dict[bytes, list[Resolution]] = {}
+        for resolution in contents.resolutions:
+            self._resolutions_of.setdefault(resolution.winner, []).append(resolution)
+        self._used_certificates: set[int] = set()
+        self._used_resolutions: list[Resolution] = []
+        self._taken: list[Transaction] = []
+        self._created: dict[Outpoint, Utxo] = {}
+        self._spent: set[Outpoint] = set()
+        reward_bytes = _REWARD_OUTPUT_BYTES * (len(parent_set(parent).members) + 1)
+        self._room_bytes = params.MAX_BLOCK_BYTES - _FRAME_BYTES - reward_bytes
+        self._bodies_bytes = 0
+        self._max_entries = max_entries(genesis)
+        self.fees = 0
+        """Fees of what was taken, in units."""
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """The encoded certificates that cover what was taken, in the order given."""
+        return tuple(self._certificates[index] for index in sorted(self._used_certificates))
+
+    @property
+    def resolutions(self) -> tuple[Resolution, ...]:
+        """The resolutions that cover what was taken, by winner and outpoint."""
+        return tuple(sorted(self._used_resolutions, key=lambda item: (item.winner, item.outpoint)))
+
+    def take_all(self) -> tuple[Transaction, ...]:
+        """Take what is valid and fits; the result is in entry order."""
+        queue = deque(self._candidates.values())
+        waiting: dict[bytes, list[Transaction]] = {}
+        while queue:
+            tx = queue.popleft()
+            if tx.txid not in self._candidates:
+                continue
+            parent_txid = self._awaited(tx)
+            if parent_txid is not None:
+                waiting.setdefault(parent_txid, []).append(tx)
+                continue
+            del self._candidates[tx.txid]
+            self._take(tx)
+            queue.extendleft(reversed(waiting.pop(tx.txid, [])))
+        return tuple(sorted(self._taken, key=lambda item: item.txid))
+
+    def _awaited(self, tx: Transaction) -> bytes | None:
+        """A candidate, not yet decided, that ``tx`` spends from."""
+        return next(
+            (item.prev_txid for item in tx.inputs if item.prev_txid in self._candidates), None
+        )
+
+    def _take(self, tx: Transaction) -> None:
+        """Add ``tx`` if the rules and the limits let it in."""
+        if any(point in self._spent for point in tx.outpoints):
+            return
+        coins = [
+            coin
+            for point in tx.outpoints
+            if (coin := self._created.get(point) or self._parent.utxo(point)) is not None
+        ]
+        if len(coins) != len(tx.inputs):
+            return
+        certificate = self._certificate_of.get(tx.txid)
+        try:
+            check_structure(tx)
+            fee_units = check_spend(
+                tx,
+                coins,
+                self._genesis.chain_id,
+                self._height,
+                self._parent.tip.slot_time,
+                self._verify,
+            )
+            resolutions = [] if certificate is not None else self._resolving(tx, coins)
+        except RuleBroken:
+            return
+        cost = _ENTRY_BYTES + sum(len(encode(item)) for item in resolutions)
+        if certificate is None:
+            if not resolutions:
+                return
+        elif certificate not in self._used_certificates:
+            cost += len(self._certificates[certificate]) + _BIN_HEAD_BYTES
+        if not self._has_room(tx, cost):
+            return
+        self._room_bytes -= cost
+        self._bodies_bytes += len(tx.encoded)
+        if certificate is not None:
+            self._used_certificates.add(certificate)
+        self._used_resolutions.extend(resolutions)
+        self._taken.append(tx)
+        self.fees += fee_units
+        self._spent.update(tx.outpoints)
+        for index, output in enumerate(tx.outputs):
+            self._created[outpoint(tx.txid, index)] = Utxo(
+                value=output.value, script=output.lock_script, height=self._height, coinbase=False
+            )
+
+    def _has_room(self, tx: Transaction, cost: int) -> bool:
+        return (
+            len(self._taken) < self._max_entries
+            and cost <= self._room_bytes
+            and self._bodies_bytes + len(tx.encoded) <= MAX_BODIES_BYTES
+        )
+
+    def _resolving(self, tx: Transaction, coins: list[Utxo]) -> list[Resolution]:
+        """The resolutions that ``tx`` wins, one an outpoint; ``RuleBroken`` if one is no proof."""
+        found: dict[Outpoint, Resolution] = {}
+        for resolution in self._resolutions_of.get(tx.txid, ()):
+            loser, point = resolution.loser, resolution.outpoint
+            if loser.txid == tx.txid or point not in tx.outpoints or point not in loser.outpoints:
+                raise RuleBroken("bad-resolution", "the two do not conflict in the outpoint")
+            check_structure(loser)
+            coin = coins[tx.outpoints.index(point)]
+            index = loser.outpoints.index(point)
+            check_witness(loser, index, coin, self._genesis.chain_id, self._verify)
+            found.setdefault(point, resolution)
+        return list(found.values())

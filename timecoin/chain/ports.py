@@ -1,0 +1,109 @@
+"""What the chain needs of a store: history, the UTXO set, the snapshots; one write a block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from timecoin.ledger.block import Block, Header
+from timecoin.ledger.connect import UtxoDiff
+from timecoin.ledger.transaction import Outpoint, Transaction
+from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.active_set import ActiveSet
+from timecoin.quorum.certificate import BlockCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """Where a transaction rests.
+
+    ``position`` is its index among the block's entries; the reward stands behind the last entry.
+    """
+
+    height: int
+    position: int
+    wtxid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisState:
+    """What a chain starts from: the allocations, avs(0) and their sums."""
+
+    hash: bytes
+    created: tuple[tuple[Outpoint, Utxo], ...]
+    active_set: ActiveSet
+    lthash: bytes
+    supply: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainUpdate:
+    """Everything that one block changes. ``lthash`` and ``supply`` are those after it."""
+
+    block: Block
+    certificate: BlockCertificate
+    transactions: tuple[Transaction, ...]
+    """Bodies of the entries, in entry order."""
+    diff: UtxoDiff
+    active_set: ActiveSet
+    lthash: bytes
+    supply: int
+
+
+class ChainStore(Protocol):
+    """Port: durable history. The store decides nothing; the chain checks before it writes."""
+
+    def tip(self) -> tuple[int, bytes] | None:
+        """Height and hash of the newest block; None for an empty store."""
+
+    def lthash(self) -> bytes:
+        """The LtHash state of the UTXO set, 2,048 bytes."""
+
+    def supply(self) -> int:
+        """All coins in existence, in units."""
+
+    def header(self, height: int) -> Header | None:
+        """The header at ``height``; genesis has none."""
+
+    def block(self, height: int) -> Block | None:
+        """The block at ``height``; genesis has none."""
+
+    def certificate(self, height: int) -> BlockCertificate | None:
+        """The precommit certificate of the block at ``height``."""
+
+    def height_of(self, block_hash: bytes) -> int | None:
+        """The height of the block ``block_hash``, genesis included."""
+
+    def active_set(self, height: int) -> ActiveSet | None:
+        """avs(height)."""
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """The unspent output ``point``."""
+
+    def utxos(self) -> Iterator[tuple[Outpoint, Utxo]]:
+        """The whole UTXO set in outpoint order."""
+
+    def archived(self, txid: bytes) -> Archived | None:
+        """Where ``txid`` is archived."""
+
+    def transaction(self, wtxid: bytes) -> Transaction | None:
+        """The archived transaction ``wtxid``; rewards included."""
+
+    def undo(self, height: int) -> UtxoDiff | None:
+        """What the block at ``height`` spent and created."""
+
+    def fork(self, height: int) -> tuple[BlockCertificate, BlockCertificate] | None:
+        """Two certificates for different blocks at ``height``, if that was ever seen."""
+
+    def fork_height(self) -> int | None:
+        """The lowest height with a fork, None for the sound chain."""
+
+    def initialize(self, genesis: GenesisState) -> None:
+        """Write the start of an empty store in one synced batch."""
+
+    def apply(self, update: ChainUpdate) -> None:
+        """Write one block and all that it changes in one synced batch."""
+
+    def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> None:
+        """Keep the proof that more than a third of the weight signed twice; synced."""

@@ -1,0 +1,161 @@
+"""Reading accepted history, for RPC and explorers: immutable answers, no way to write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from timecoin.chain.commit import Chain
+from timecoin.chain.ports import ChainStore
+from timecoin.consensus.ports import Tip
+from timecoin.crypto.lthash import LtHash
+from timecoin.ledger.block import Block, Header
+from timecoin.ledger.check import NULL_TXID
+from timecoin.ledger.connect import UtxoDiff
+from timecoin.ledger.transaction import Outpoint, Transaction
+from timecoin.ledger.utxo import Utxo, utxo_element
+from timecoin.masternodes.active_set import ActiveSet
+from timecoin.quorum.certificate import BlockCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedTransaction:
+    """A transaction and the block that archived it."""
+
+    tx: Transaction
+    height: int
+    block_hash: bytes
+    position: int
+    """Index among the block's entries; the reward stands behind the last one."""
+    reward: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UtxoAudit:
+    """The UTXO set, counted and hashed anew, beside what the chain says of it."""
+
+    height: int
+    block_hash: bytes
+    outputs: int
+    total_units: int
+    supply_units: int
+    utxo_root: bytes
+    """Of the walk; :attr:`chain_root` is what the chain keeps and its tip commits to."""
+    chain_root: bytes
+
+    @property
+    def sound(self) -> bool:
+        """Whether supply is the sum of the set, and the set is the one that the tip commits to."""
+        return self.total_units == self.supply_units and self.utxo_root == self.chain_root
+
+
+class ChainViews:
+    """What others may know of history. Heights out of range give None."""
+
+    def __init__(self, chain: Chain, store: ChainStore, genesis_hash: bytes) -> None:
+        self._chain = chain
+        self._store = store
+        self._genesis_hash = genesis_hash
+        self._audit: UtxoAudit | None = None
+
+    @property
+    def tip(self) -> Tip:
+        """The newest final block."""
+        return self._chain.tip
+
+    @property
+    def supply_units(self) -> int:
+        """All coins in existence."""
+        return self._chain.supply
+
+    @property
+    def utxo_root(self) -> bytes:
+        """Root of the UTXO set after the tip."""
+        return LtHash.from_bytes(self._chain.lthash).digest()
+
+    @property
+    def fork_height(self) -> int | None:
+        """The height at which two blocks are certified; None on a sound chain."""
+        return self._chain.fork_height
+
+    def block_hash(self, height: int) -> bytes | None:
+        """The hash of the block at ``height``; the genesis hash at 0."""
+        if height == 0:
+            return self._genesis_hash
+        header = self._store.header(height)
+        return None if header is None else header.hash
+
+    def height_of(self, block_hash: bytes) -> int | None:
+        """The height of ``block_hash``, genesis included."""
+        return self._store.height_of(block_hash)
+
+    def header(self, height: int) -> Header | None:
+        """The header at ``height``; genesis has none."""
+        return self._store.header(height)
+
+    def block(self, height: int) -> Block | None:
+        """The block at ``height``; genesis has none."""
+        return self._store.block(height)
+
+    def certificate(self, height: int) -> BlockCertificate | None:
+        """The precommit certificate of the block at ``height``."""
+        return self._store.certificate(height)
+
+    def active_set(self, height: int) -> ActiveSet | None:
+        """avs(height), however old."""
+        return self._store.active_set(height)
+
+    def undo(self, height: int) -> UtxoDiff | None:
+        """What the block at ``height`` spent and created."""
+        return self._store.undo(height)
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """The unspent output ``point``."""
+        return self._store.utxo(point)
+
+    def transaction(self, txid: bytes) -> ArchivedTransaction | None:
+        """The archived transaction ``txid``; rewards included."""
+        where = self._store.archived(txid)
+        if where is None:
+            return None
+        tx = self._store.transaction(where.wtxid)
+        block_hash = self.block_hash(where.height)
+        if tx is None or block_hash is None:
+            return None
+        return ArchivedTransaction(
+            tx=tx,
+            height=where.height,
+            block_hash=block_hash,
+            position=where.position,
+            reward=tx.inputs[0].prev_txid == NULL_TXID,
+        )
+
+    def audit(self) -> UtxoAudit:
+        """Walk the whole UTXO set; the result is kept until the next block.
+
+        Some microseconds an output, in one go: the caller decides how often that is affordable.
+        """
+        tip = self._chain.tip
+        if self._audit is None or self._audit.block_hash != tip.hash:
+            lthash = LtHash()
+            outputs = total_units = 0
+            elements = []
+            for point, utxo in self._store.utxos():
+                outputs += 1
+                total_units += utxo.value
+                elements.append(utxo_element(point, utxo))
+                if len(elements) == _AUDIT_CHUNK:
+                    lthash = lthash.add_many(elements)
+                    elements.clear()
+            self._audit = UtxoAudit(
+                height=tip.height,
+                block_hash=tip.hash,
+                outputs=outputs,
+                total_units=total_units,
+                supply_units=self._chain.supply,
+                utxo_root=lthash.add_many(elements).digest(),
+                chain_root=self.utxo_root,
+            )
+        return self._audit
+
+
+_AUDIT_CHUNK = 4_096

@@ -1,0 +1,186 @@
+"""The chain's store on an engine: a block and all that it changes go into one synced batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from timecoin.chain.ports import Archived, ChainUpdate, GenesisState
+from timecoin.codec import U32, U64, Bytes32, Wire, decode, encode
+from timecoin.ledger.block import Block, Body, Header
+from timecoin.ledger.connect import UtxoDiff
+from timecoin.ledger.transaction import Outpoint, Transaction
+from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.active_set import ActiveSet
+from timecoin.quorum.certificate import BlockCertificate
+from timecoin.store import keys
+from timecoin.store.engine import Engine, Row, StoreError
+from timecoin.store.keys import height_key, height_of_key
+from timecoin.store.schema import claim_store
+
+T = TypeVar("T", bound=Wire)
+
+
+class ArchivedRow(Wire, frozen=True):
+    """Value of the transaction index."""
+
+    height: U64
+    position: U32
+    wtxid: Bytes32
+
+
+class UndoRow(Wire, frozen=True):
+    """What a block spent and created."""
+
+    spent: tuple[tuple[bytes, Utxo], ...]
+    created: tuple[tuple[bytes, Utxo], ...]
+
+
+class ForkRow(Wire, frozen=True):
+    """Two certificates of one height for different blocks."""
+
+    first: BlockCertificate
+    second: BlockCertificate
+
+
+class EngineChainStore:
+    """Implements :class:`timecoin.chain.ports.ChainStore`."""
+
+    def __init__(self, engine: Engine, genesis_hash: bytes) -> None:
+        """Take ``engine`` for the network of ``genesis_hash``.
+
+        ``WrongGenesis`` or ``WrongSchema`` when it was made for another.
+        """
+        claim_store(engine, genesis_hash)
+        self._engine = engine
+
+    # reading
+
+    def tip(self) -> tuple[int, bytes] | None:
+        """See the port."""
+        row = self._engine.get(keys.META, keys.META_TIP)
+        return None if row is None else (height_of_key(row[:8]), row[8:])
+
+    def lthash(self) -> bytes:
+        """See the port."""
+        return self._meta(keys.META_LTHASH)
+
+    def supply(self) -> int:
+        """See the port."""
+        return int.from_bytes(self._meta(keys.META_SUPPLY), "big")
+
+    def header(self, height: int) -> Header | None:
+        """See the port."""
+        return self._row(keys.HEADERS, height_key(height), Header)
+
+    def block(self, height: int) -> Block | None:
+        """See the port."""
+        header = self.header(height)
+        body = self._row(keys.BODIES, height_key(height), Body)
+        return None if header is None or body is None else Block(header, body)
+
+    def certificate(self, height: int) -> BlockCertificate | None:
+        """See the port."""
+        return self._row(keys.BLOCK_CERTIFICATES, height_key(height), BlockCertificate)
+
+    def height_of(self, block_hash: bytes) -> int | None:
+        """See the port."""
+        row = self._engine.get(keys.HEIGHTS, block_hash)
+        return None if row is None else height_of_key(row)
+
+    def active_set(self, height: int) -> ActiveSet | None:
+        """See the port."""
+        root = self._engine.get(keys.AVS, height_key(height))
+        return None if root is None else self._row(keys.AVS, root, ActiveSet)
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """See the port."""
+        return self._row(keys.UTXO, point, Utxo)
+
+    def utxos(self) -> Iterator[tuple[Outpoint, Utxo]]:
+        """See the port."""
+        for point, row in self._engine.scan(keys.UTXO):
+            yield point, decode(row, Utxo, len(row))
+
+    def archived(self, txid: bytes) -> Archived | None:
+        """See the port."""
+        row = self._row(keys.TXINDEX, txid, ArchivedRow)
+        return None if row is None else Archived(row.height, row.position, row.wtxid)
+
+    def transaction(self, wtxid: bytes) -> Transaction | None:
+        """See the port."""
+        return self._row(keys.TX, wtxid, Transaction)
+
+    def undo(self, height: int) -> UtxoDiff | None:
+        """See the port."""
+        row = self._row(keys.UNDO, height_key(height), UndoRow)
+        return None if row is None else UtxoDiff(row.spent, row.created)
+
+    def fork(self, height: int) -> tuple[BlockCertificate, BlockCertificate] | None:
+        """See the port."""
+        row = self._row(keys.FORKS, height_key(height), ForkRow)
+        return None if row is None else (row.first, row.second)
+
+    def fork_height(self) -> int | None:
+        """See the port."""
+        return next((height_of_key(key) for key, _ in self._engine.scan(keys.FORKS)), None)
+
+    # writing
+
+    def initialize(self, genesis: GenesisState) -> None:
+        """See the port."""
+        rows = self._state_rows(0, genesis.hash, genesis.active_set, genesis.lthash, genesis.supply)
+        rows += [(keys.UTXO, point, encode(utxo)) for point, utxo in genesis.created]
+        self._engine.write(rows, sync=True)
+
+    def apply(self, update: ChainUpdate) -> None:
+        """See the port."""
+        block, diff = update.block, update.diff
+        height = height_key(block.height)
+        rows = self._state_rows(
+            block.height, block.hash, update.active_set, update.lthash, update.supply
+        )
+        rows += [
+            (keys.HEADERS, height, encode(block.header)),
+            (keys.BODIES, height, encode(block.body)),
+            (keys.BLOCK_CERTIFICATES, height, encode(update.certificate)),
+            (keys.UNDO, height, encode(UndoRow(diff.spent, diff.created))),
+        ]
+        for position, tx in enumerate((*update.transactions, block.body.reward)):
+            where = ArchivedRow(block.height, position, tx.wtxid)
+            rows.append((keys.TX, tx.wtxid, tx.encoded))
+            rows.append((keys.TXINDEX, tx.txid, encode(where)))
+        rows += [(keys.UTXO, point, None) for point, _ in diff.spent]
+        rows += [(keys.UTXO, point, encode(utxo)) for point, utxo in diff.created]
+        self._engine.write(rows, sync=True)
+
+    def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> None:
+        """See the port."""
+        row = encode(ForkRow(first, second))
+        self._engine.write([(keys.FORKS, height_key(first.height), row)], sync=True)
+
+    def _state_rows(
+        self, height: int, block_hash: bytes, active_set: ActiveSet, lthash: bytes, supply: int
+    ) -> list[Row]:
+        number = height_key(height)
+        rows: list[Row] = [
+            (keys.META, keys.META_TIP, number + block_hash),
+            (keys.META, keys.META_LTHASH, lthash),
+            (keys.META, keys.META_SUPPLY, supply.to_bytes(16, "big")),
+            (keys.HEIGHTS, block_hash, number),
+            (keys.AVS, number, active_set.root),
+        ]
+        # Most blocks change nothing in the set: the set itself is written once.
+        if self._engine.get(keys.AVS, active_set.root) is None:
+            rows.append((keys.AVS, active_set.root, encode(active_set)))
+        return rows
+
+    def _meta(self, key: bytes) -> bytes:
+        row = self._engine.get(keys.META, key)
+        if row is None:
+            raise StoreError(f"the store has no {key.decode()}: it was never initialized")
+        return row
+
+    def _row(self, table: str, key: bytes, kind: type[T]) -> T | None:
+        row = self._engine.get(table, key)
+        return None if row is None else decode(row, kind, len(row))
