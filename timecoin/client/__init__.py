@@ -1,0 +1,1 @@
+"""Callers of a node's JSON-RPC interface, for programs and for the command line."""

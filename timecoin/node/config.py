@@ -1,0 +1,223 @@
+"""Settings of a node: defaults, then ``timecoin.conf``, then the command line.
+
+One table, ``OPTIONS``, names every setting; the command line, the file and ``--help`` are made
+from it. The file holds ``key=value`` lines with the same names and ``#`` comments, as Bitcoin's.
+A passphrase is never a setting: files and command lines are read by others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from timecoin.mempool.policy import PoolLimits
+from timecoin.node import values
+from timecoin.p2p.address import PeerAddress
+from timecoin.params import PEER_PORT, RPC_PORT, Network, network_of
+from timecoin.rpc.auth import LOOPBACK, IPNetwork, Login, parse_allowip, parse_whitelist
+
+CONFIG_NAME = "timecoin.conf"
+GENESIS_NAME = "genesis.json"
+COOKIE_NAME = ".cookie"
+DEVNET_LISTEN_HOST = "127.0.0.1"
+MAX_CONFIG_BYTES = 1 << 20
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: ``--name`` on the command line, ``name=`` in the file."""
+
+    name: str
+    parse: Callable[[str], Any]
+    """Its value; ``ValueError`` says what is wrong with the text."""
+    help: str
+    metavar: str = ""
+    """What ``--help`` shows in place of the value, where the name does not say it."""
+    repeated: bool = False
+    """May be given several times; all values count."""
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("network", network_of, "mainnet, testnet or devnet [mainnet]"),
+    Option("genesis", values.path, "genesis file, needed at the first start only", "FILE"),
+    Option("validator-id", values.key_name, "validate with DATADIR/keys/NAME.key", "NAME"),
+    Option("bind", values.host, "address to listen on for peers [0.0.0.0; devnet 127.0.0.1]"),
+    Option("port", values.port, "port for peers [24000, testnet 24100, devnet 24200]"),
+    Option("peers", values.peer_list, "nodes to stay linked with", "HOST:PORT,..."),
+    Option("maxconnections", values.count(1, 100_000), "inbound peers [125]"),
+    Option("datadir", values.path, "data directory [~/.timecoin/NETWORK]"),
+    Option("rpc-bind", values.rpc_bind, "RPC address [127.0.0.1:24001, 24101, 24201]", "HOST:PORT"),
+    Option("rpcuser", values.text, "user for RPC"),
+    Option("rpcpassword", values.text, "that user's password"),
+    Option("rpcauth", Login.from_rpcauth, "further RPC user", "USER:SALT$HMAC", repeated=True),
+    Option("rpccookiefile", values.path, "login of this run [DATADIR/.cookie]", "FILE"),
+    Option("rpcallowip", values.text, "address or network that may call RPC", repeated=True),
+    Option("rpcwhitelist", values.text, "a user's methods", "USER:METHOD,...", repeated=True),
+    Option("rpctlscert", values.path, "PEM certificate for RPC", "FILE"),
+    Option("rpctlskey", values.path, "PEM key for RPC", "FILE"),
+    Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
+    Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
+    Option("mempoolexpiry", values.count(1, 10_000), "hours that a transaction may wait [72]"),
+    Option("loglevel", values.log_level, "debug, info, warn, error or critical [info]"),
+)
+OPTION_OF = {option.name: option for option in OPTIONS}
+DEFAULT_LOG_LEVEL = "info"
+DEFAULT_MAX_CONNECTIONS = 125
+
+
+@dataclass(frozen=True, slots=True)
+class RpcConfig:
+    """Who may call this node, and where."""
+
+    bind: tuple[tuple[str, int], ...]
+    logins: tuple[Login, ...]
+    cookie_path: Path
+    allowed: tuple[IPNetwork, ...]
+    whitelist: Mapping[str, frozenset[str]]
+    tls_paths: tuple[Path, Path] | None
+    """Certificate and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Everything an operator can choose, checked."""
+
+    network: Network
+    datadir: Path
+    genesis_path: Path | None
+    validator_id: str | None
+    listen_host: str
+    listen_port: int
+    peers: tuple[PeerAddress, ...]
+    max_connections: int
+    rpc: RpcConfig
+    pool_limits: PoolLimits
+    log_level: str
+
+
+def load_config(arguments: Mapping[str, Sequence[str]], config_path: Path | None) -> NodeConfig:
+    """The settings given by command-line ``arguments`` (name -> texts) and a configuration file.
+
+    Without ``config_path``, DATADIR/timecoin.conf is read if there is one. :class:`ConfigError`
+    for anything that cannot be used.
+    """
+    given = _parse_arguments(arguments)
+    if config_path is None:
+        default = _datadir(given) / CONFIG_NAME
+        config_path = default if default.is_file() else None
+    if config_path is not None:
+        given = read_config(config_path) | given
+    return _settle(given)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The parsed values of the configuration file ``path`` by key; :class:`ConfigError`."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes")
+    try:
+        lines = raw.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
+    found: dict[str, Any] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        where = f"{path} line {number}"
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{where}: expected key=value")
+        _add(found, key.strip(), value.strip(), f"{where}: ")
+    return found
+
+
+def _parse_arguments(arguments: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, texts in arguments.items():
+        for text in texts:
+            _add(found, name, text, "--")
+    return found
+
+
+def _add(found: dict[str, Any], name: str, text: str, where: str) -> None:
+    option = OPTION_OF.get(name)
+    if option is None:
+        raise ConfigError(f"{where}{name}: unknown key")
+    try:
+        value = option.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}{name}: {error}") from error
+    if option.repeated:
+        found[name] = (*found.get(name, ()), value)
+    elif name in found:
+        raise ConfigError(f"{where}{name}: given twice")
+    else:
+        found[name] = value
+
+
+def _datadir(given: Mapping[str, Any]) -> Path:
+    network = given.get("network", Network.MAINNET)
+    path: Path = given.get("datadir", Path.home() / ".timecoin" / network.label)
+    return path
+
+
+def _settle(given: Mapping[str, Any]) -> NodeConfig:
+    network = given.get("network", Network.MAINNET)
+    datadir = _datadir(given)
+    devnet = network is Network.DEVNET
+    limits = PoolLimits()
+    if "maxmempooltx" in given:
+        limits = replace(limits, max_pending=given["maxmempooltx"])
+    if "maxmempool" in given:
+        limits = replace(limits, max_bytes=given["maxmempool"] * 1_000_000)
+    if "mempoolexpiry" in given:
+        limits = replace(limits, expiry_ms=given["mempoolexpiry"] * 3_600_000)
+    return NodeConfig(
+        network=network,
+        datadir=datadir,
+        genesis_path=given.get("genesis"),
+        validator_id=given.get("validator-id"),
+        listen_host=given.get("bind", DEVNET_LISTEN_HOST if devnet else "0.0.0.0"),
+        listen_port=given.get("port", PEER_PORT[network]),
+        peers=given.get("peers", ()),
+        max_connections=given.get("maxconnections", DEFAULT_MAX_CONNECTIONS),
+        rpc=_settle_rpc(given, network, datadir),
+        pool_limits=limits,
+        log_level=given.get("loglevel", DEFAULT_LOG_LEVEL),
+    )
+
+
+def _settle_rpc(given: Mapping[str, Any], network: Network, datadir: Path) -> RpcConfig:
+    default_port = RPC_PORT[network]
+    bind = given.get("rpc-bind", (("127.0.0.1", None),))
+    logins: tuple[Login, ...] = given.get("rpcauth", ())
+    if ("rpcuser" in given) != ("rpcpassword" in given):
+        raise ConfigError("rpcuser and rpcpassword need each other")
+    if ("rpctlscert" in given) != ("rpctlskey" in given):
+        raise ConfigError("rpctlscert and rpctlskey need each other")
+    try:
+        if "rpcuser" in given:
+            logins = (Login.from_password(given["rpcuser"], given["rpcpassword"]), *logins)
+        allowed = parse_allowip(given["rpcallowip"]) if "rpcallowip" in given else LOOPBACK
+        whitelist = parse_whitelist(given.get("rpcwhitelist", ()))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return RpcConfig(
+        bind=tuple((host, default_port if port is None else port) for host, port in bind),
+        logins=logins,
+        cookie_path=given.get("rpccookiefile", datadir / COOKIE_NAME),
+        allowed=allowed,
+        whitelist=whitelist,
+        tls_paths=(given["rpctlscert"], given["rpctlskey"]) if "rpctlscert" in given else None,
+    )

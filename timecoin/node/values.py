@@ -1,0 +1,85 @@
+"""How the text of a setting is read; every function raises ``ValueError`` with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+from timecoin.p2p.address import PeerAddress, parse_peer_address
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
+
+_KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def text(value: str) -> str:
+    """Any text but none at all."""
+    if not value:
+        raise ValueError("a value is needed")
+    return value
+
+
+def path(value: str) -> Path:
+    """A path, made absolute; ``~`` is the home directory."""
+    return Path(text(value)).expanduser().absolute()
+
+
+def key_name(value: str) -> str:
+    """The name of a key file without ``.key``: it must not leave its directory."""
+    if _KEY_NAME.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no name of letters, digits, '-', '_' and '.'")
+    return value
+
+
+def count(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers from ``low`` to ``high``."""
+
+    def read(value: str) -> int:
+        if not (value.isascii() and value.isdigit()) or not low <= int(value) <= high:
+            raise ValueError(f"{value!r} is no number from {low} to {high}")
+        return int(value)
+
+    return read
+
+
+port = count(0, 65_535)
+"""A TCP port; 0 lets the system choose."""
+
+
+def host(value: str) -> str:
+    """An IP address to listen on, or ``localhost``."""
+    if value == "localhost":
+        return "127.0.0.1"
+    return str(ip_address(value))
+
+
+def peer_list(value: str) -> tuple[PeerAddress, ...]:
+    """``host:port`` entries joined by commas; spaces around them do not matter."""
+    return tuple(parse_peer_address(entry) for entry in text(value).split(","))
+
+
+def rpc_bind(value: str) -> tuple[tuple[str, int | None], ...]:
+    """``host`` or ``host:port`` entries joined by commas; port None where there is none."""
+    return tuple(_bind_entry(entry.strip()) for entry in text(value).split(","))
+
+
+def _bind_entry(entry: str) -> tuple[str, int | None]:
+    if entry.startswith("["):
+        name, bracket, rest = entry[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError(f"{entry!r} is not [IPv6]:port")
+        colon, number = rest[:1], rest[1:]
+    elif entry.count(":") > 1:  # an IPv6 address alone
+        name, colon, number = entry, "", ""
+    else:
+        name, colon, number = entry.partition(":")
+    return host(name), port(number) if colon else None
+
+
+def log_level(value: str) -> str:
+    """The least severe level that is logged."""
+    if value not in LOG_LEVELS:
+        raise ValueError(f"{value!r} is none of {', '.join(LOG_LEVELS)}")
+    return value
