@@ -1,4 +1,4 @@
-"""Makes ``twistd timecoin`` known to Twisted; the options and the service are in timecoin.node.tap."""
+"""Makes ``twistd timecoin`` known to Twisted; options and service are in timecoin.node.tap."""
 
 from twisted.application.service import ServiceMaker
 
