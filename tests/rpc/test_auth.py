@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.rpc import throttle as throttle_module
@@ -193,6 +194,14 @@ class GateTests(SynchronousTestCase):
             self.clock.advance(0.02)
             self.assertEqual(self.status(admitted), HTTPStatus.UNAUTHORIZED)
         self.assertEqual(self.throttle.failed_total, 6)
+
+    def test_failures_are_logged_without_the_password(self) -> None:
+        with capturedLogs() as events:
+            self.admit(basic("alice", "hunter2")).addErrback(lambda _: None)
+            self.clock.advance(1)
+        lines = [str(formatEvent(event)) for event in events]
+        self.assertEqual(lines, ["rpc: wrong user or password from 127.0.0.1"])
+        self.assertNotIn("hunter2", repr(events))
 
     def test_any_failure_is_slowed_alike(self) -> None:
         headers = (basic("nobody", "x"), b"Basic !", b"Bearer x")

@@ -120,7 +120,7 @@ class ReadTests(SynchronousTestCase):
             f'{{"block":1,"address":"{"x" * 129}"}}',
         ):
             self.refused(params, INVALID_PARAMETER)
-        for params in ('["00", "zz"]', '["0"]', '["00000000"]', '[""]'):
+        for params in ('["00", "zz"]', '["0"]', '["000"]', '["00000000"]', '[""]'):
             self.refused(f'{{"block":1,"ids":{params}}}', DECODE_ERROR)
 
     @given(JSON_VALUES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from hypothesis import given
@@ -47,6 +48,17 @@ class Methods:
             raise
 
 
+class Stubborn:
+    """A method that answers although it is cancelled."""
+
+    @rpc_method()
+    async def stubborn(self) -> str:
+        """Never mind."""
+        with contextlib.suppress(CancelledError):
+            await Deferred()
+        return "no"
+
+
 class SiteTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
@@ -54,11 +66,11 @@ class SiteTestCase(SynchronousTestCase):
         self.healthy = True
         logins = Logins(
             [Login.from_password("alice", "right"), Login.from_password("bob", "x")],
-            {"alice": frozenset({"ping", "wait"}), "bob": frozenset({"help"})},
+            {"alice": frozenset({"ping", "wait", "stubborn"}), "bob": frozenset({"help"})},
         )
         gate = Gate(logins, LoginThrottle(self.clock))
         self.server = JsonRpcServer(self.clock, gate, ServerLimits(max_batch=10, queue_depth=2))
-        self.server.publish(self.methods)
+        self.server.publish(self.methods, Stubborn())
         self.site = make_site(
             self.server,
             status=lambda: {"height": 7},
@@ -193,6 +205,13 @@ class BodyBoundTests(SiteTestCase):
             self.assertFalse(client.closed)  # the client may still be reading the answer
             self.clock.advance(DRAIN_S)
             self.assertTrue(client.closed)
+        self.client.leave()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_whole_at_once(self) -> None:
+        """What follows in the same bytes is not served either."""
+        self.client.send(post(PING.ljust(MAX_BODY + 1)) + post(PING))
+        self.assertEqual([answer.status for answer in self.client.answers()], [413])
 
     def test_chunked(self) -> None:
         client = Client(self.site)
@@ -302,11 +321,14 @@ class StoppingTests(SiteTestCase):
         self.successResultOf(self.server.close())
 
     def test_cancelled_calls_get_no_answer(self) -> None:
+        stubborn = Client(self.site)
+        stubborn.send(post(PING.replace(b"ping", b"stubborn")))
         self.client.send(post(WAIT))
         done = self.server.close()
         self.server.cancel_all()
         self.successResultOf(done)
         self.assertEqual((self.methods.cancelled, self.client.answers()), (1, []))
+        self.assertEqual(stubborn.answers(), [])
 
     def test_site_closes_its_connections(self) -> None:
         closed = self.site.close(1.0)

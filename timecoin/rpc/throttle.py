@@ -10,6 +10,7 @@ from http import HTTPStatus
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from timecoin.rpc.http import HttpRefusal
 
@@ -33,6 +34,8 @@ class LoginThrottle:
     Counts per client address (IPv6: per /64), for at most 1,000 addresses; ten quiet minutes or a
     success forget one. Eight answers held back for one address refuse its next attempts (429).
     """
+
+    log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -60,6 +63,7 @@ class LoginThrottle:
         if len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
         self.failed_total += 1
+        self.log.warn("rpc: wrong user or password from {address}", address=address)
         failures.count += 1
         failures.last_s = now_s
         delay_s = min(FIRST_DELAY_S * 2 ** min(failures.count - 1, 10), MAX_DELAY_S)
