@@ -1,1 +1,1 @@
-"""What is waiting: transactions not yet archived, their conflicts, orphans and bodies (PROTOCOL 9)."""
+"""What is waiting: transactions not yet archived, conflicts, orphans, bodies (PROTOCOL 9)."""

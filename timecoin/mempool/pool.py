@@ -133,6 +133,11 @@ class Pool:
             oldest_ms=None if oldest is None else oldest.received_ms,
         )
 
+    @property
+    def eviction_order_size(self) -> int:
+        """Length of the eviction order, stale places included: bounded by the pool's own."""
+        return len(self._cheapest)
+
     # admission
 
     def submit(self, tx: Transaction, now_ms: int) -> Verdict:

@@ -1,1 +1,1 @@
-"""Composition: the only place that knows everything. ``build`` makes a node, ``wiring`` joins it."""
+"""Composition: the only place that knows everything; ``build`` makes a node."""

@@ -1,0 +1,267 @@
+"""The pool: admission, conflicts, orphans, limits, and what blocks do to it (PROTOCOL 3, 9)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.ledger_kit import (
+    FEE_UNITS,
+    TIME,
+    Coins,
+    coin,
+    created,
+    genesis,
+    output,
+    pay,
+    spend,
+    user,
+)
+from timecoin.crypto.keys import verify
+from timecoin.ledger.connect import Coin
+from timecoin.ledger.signing import with_witnesses
+from timecoin.ledger.transaction import Outpoint, Transaction
+from timecoin.ledger.utxo import Utxo
+from timecoin.mempool.entry import Admission, Verdict
+from timecoin.mempool.policy import PoolLimits
+from timecoin.mempool.pool import Pool
+
+START = genesis(users=40)
+CHAIN_ID = START.chain_id
+
+
+class View:
+    """A chain whose blocks a test makes by hand."""
+
+    def __init__(self) -> None:
+        self.tip_height = 0
+        self.tip_time_ms = START.time_ms
+        self.coins = Coins(coin(START, number) for number in range(40))
+        self.heights: dict[bytes, int] = {}
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        return self.coins.utxo(point)
+
+    def archived(self, txid: bytes) -> int | None:
+        return self.heights.get(txid)
+
+    def archive(self, *txs: Transaction) -> dict[Outpoint, bytes]:
+        """Put ``txs`` into one block; returns what it spends."""
+        self.tip_height += 1
+        for tx in txs:
+            self.heights[tx.txid] = self.tip_height
+            for index in range(len(tx.outputs)):
+                point, utxo = created(tx, index, self.tip_height)
+                self.coins.by_point[point] = utxo
+        spent = {point: tx.txid for tx in txs for point in tx.outpoints}
+        for point in spent:
+            del self.coins.by_point[point]
+        return spent
+
+
+def payment(number: int, units: int = TIME, fee_units: int = FEE_UNITS) -> Transaction:
+    """User ``number`` spends its genesis coin."""
+    return pay(CHAIN_ID, user(number), coin(START, number), user(99), units, fee_units)
+
+
+def child(parent: Transaction, number: int, units: int = TIME // 2) -> Transaction:
+    """User ``number`` spends the change of ``parent``."""
+    source: Coin = created(parent, 1)
+    return pay(CHAIN_ID, user(number), source, user(98), units)
+
+
+class PoolTests(SynchronousTestCase):
+    """One pool on a chain made by hand."""
+
+    def setUp(self) -> None:
+        self.view = View()
+        self.pool = self.make()
+
+    def make(self, limits: PoolLimits | None = None) -> Pool:
+        return Pool(self.view, limits or PoolLimits(), CHAIN_ID, verify)
+
+    def accept(self, tx: Transaction, now_ms: int = 0) -> None:
+        self.assertEqual(self.pool.admit(tx, now_ms), Verdict(Admission.ACCEPTED))
+
+    def test_accepts_and_finds(self) -> None:
+        tx = payment(0)
+        self.accept(tx, now_ms=5)
+        self.assertEqual(self.pool.get(tx.txid), tx)
+        self.assertEqual(self.pool.by_wtxid(tx.wtxid), tx)
+        self.assertEqual(self.pool.spenders(tx.outpoints[0]), (tx.txid,))
+        entry = self.pool.entry(tx.txid)
+        assert entry is not None
+        self.assertEqual((entry.fee_units, entry.received_ms), (FEE_UNITS, 5))
+        self.assertEqual(self.pool.admit(tx, 6).admission, Admission.KNOWN)
+
+    def test_another_witness_is_known_and_no_conflict(self) -> None:
+        tx = payment(0)
+        self.accept(tx)
+        other = with_witnesses(tx, [(tx.witnesses[0][0], bytes(64))])
+        self.assertNotEqual(other.wtxid, tx.wtxid)
+        self.assertEqual(self.pool.admit(other, 0).admission, Admission.KNOWN)
+        self.assertEqual(self.pool.conflicts(tx.txid), ())
+
+    def test_refusal_is_remembered_by_wtxid_only(self) -> None:
+        tx = payment(0)
+        bad = with_witnesses(tx, [(tx.witnesses[0][0], bytes(64))])
+        self.assertEqual(self.pool.admit(bad, 0).rule, "bad-witness")
+        refusal = self.pool.refusal(bad.wtxid)
+        assert refusal is not None
+        self.assertEqual(refusal.rule, "bad-witness")
+        self.accept(tx)
+
+    def test_refusals_that_time_heals_are_not_remembered(self) -> None:
+        unlocked = payment(0)
+        later = spend(
+            CHAIN_ID,
+            [user(1)],
+            [coin(START, 1)],
+            [output(user(2), TIME)],
+            lock_time=1,
+            sequence=0,
+        )
+        self.assertEqual(self.pool.admit(later, 0).rule, "non-final")
+        self.assertIsNone(self.pool.refusal(later.wtxid))
+        self.view.archive(unlocked)
+        self.accept(later)
+
+    def test_low_fee_and_dust_are_refused(self) -> None:
+        self.assertEqual(self.pool.admit(payment(0, fee_units=1), 0).rule, "min-fee-not-met")
+        self.assertEqual(self.pool.admit(payment(1, units=999), 0).rule, "dust")
+        self.assertEqual(len(self.pool), 0)
+
+    def test_keeps_conflicts_from_peers_but_tells_own_users(self) -> None:
+        first, second = payment(0), payment(0, 2 * TIME)
+        self.accept(first)
+        self.accept(second)
+        self.assertEqual(self.pool.conflicts(first.txid), (second.txid,))
+        self.assertEqual(self.pool.stats().conflicts, 1)
+        third = payment(0, 3 * TIME)
+        self.pool.lock(first.txid)
+        self.assertEqual(self.pool.submit(third, 0).rule, "txn-mempool-conflict")
+        self.assertNotIn(third.txid, self.pool)
+
+    def test_conflicts_of_one_output_are_bounded(self) -> None:
+        self.pool = self.make(PoolLimits(max_conflicts=2))
+        self.accept(payment(0, TIME))
+        self.accept(payment(0, 2 * TIME))
+        self.assertEqual(self.pool.admit(payment(0, 3 * TIME), 0).rule, "too-many-conflicts")
+
+    def test_child_waits_until_its_parent_is_certified(self) -> None:
+        parent = payment(0)
+        kid = child(parent, 0)
+        self.assertEqual(self.pool.admit(kid, 0).admission, Admission.ORPHAN)
+        self.accept(parent)
+        self.assertEqual(self.pool.admit(kid, 0).admission, Admission.KNOWN)
+        self.assertEqual(self.pool.certify(parent.txid, 0), (kid,))
+        self.assertIn(kid.txid, self.pool)
+        self.assertIsNotNone(self.pool.utxo(kid.outpoints[0]))
+
+    def test_own_users_orphan_is_refused_at_once(self) -> None:
+        kid = child(payment(0), 0)
+        self.assertEqual(self.pool.submit(kid, 0).rule, "bad-txns-inputs-missingorspent")
+        self.assertEqual(self.pool.stats().orphans, 0)
+
+    def test_spent_in_chain_is_refused(self) -> None:
+        first, second = payment(0), payment(0, 2 * TIME)
+        self.view.archive(first)
+        verdict = self.pool.admit(child(first, 0), 0)
+        self.assertEqual(verdict.admission, Admission.ACCEPTED)
+        self.assertEqual(self.pool.submit(second, 0).rule, "bad-txns-inputs-missingorspent")
+
+    def test_orphans_are_bounded_least_recent_first(self) -> None:
+        self.pool = self.make(PoolLimits(max_orphans=2))
+        kids = [child(payment(number), number) for number in range(3)]
+        for kid in kids:
+            self.assertEqual(self.pool.admit(kid, 0).admission, Admission.ORPHAN)
+        self.assertEqual(self.pool.stats().orphans, 2)
+        self.assertIsNone(self.pool.by_wtxid(kids[0].wtxid))
+        self.assertIsNotNone(self.pool.by_wtxid(kids[2].wtxid))
+
+    def test_lowest_fee_rate_is_evicted_but_never_a_pinned_entry(self) -> None:
+        self.pool = self.make(PoolLimits(max_pending=2))
+        poor, rich, richer = (
+            payment(number, fee_units=FEE_UNITS * (number + 1)) for number in range(3)
+        )
+        self.accept(poor)
+        self.accept(rich)
+        self.accept(richer)
+        self.assertNotIn(poor.txid, self.pool)
+        self.assertEqual(self.pool.admit(poor, 0).rule, "mempool-full")
+        self.pool.lock(rich.txid)
+        richest = payment(3, fee_units=FEE_UNITS * 9)
+        self.accept(richest)
+        self.assertIn(rich.txid, self.pool)
+        self.assertNotIn(richer.txid, self.pool)
+
+    def test_refused_for_room_leaves_the_pool_as_it_was(self) -> None:
+        self.pool = self.make(PoolLimits(max_pending=1))
+        rich = payment(0, fee_units=9 * FEE_UNITS)
+        self.accept(rich)
+        self.assertEqual(self.pool.admit(payment(1), 0).rule, "mempool-full")
+        self.assertEqual(self.pool.txids(), (rich.txid,))
+
+    def test_certified_entries_leave_the_count_free(self) -> None:
+        self.pool = self.make(PoolLimits(max_pending=1))
+        first, second = payment(0), payment(1)
+        self.accept(first)
+        self.pool.certify(first.txid, 0)
+        self.accept(second)
+        self.assertEqual(len(self.pool), 2)
+
+    def test_expiry_spares_what_a_vote_depends_on(self) -> None:
+        old, locked = payment(0), payment(1)
+        self.accept(old)
+        self.accept(locked)
+        self.pool.lock(locked.txid)
+        hours_72 = 72 * 3600 * 1000
+        self.assertEqual(self.pool.expire(hours_72 - 1), ())
+        self.assertEqual(self.pool.expire(hours_72), (old.txid,))
+        self.assertEqual(self.pool.txids(), (locked.txid,))
+
+    def test_block_takes_its_transactions_and_voids_their_rivals(self) -> None:
+        winner, loser, other = payment(0), payment(0, 2 * TIME), payment(1)
+        for tx in (winner, loser, other):
+            self.accept(tx)
+        self.pool.certify(loser.txid, 0)
+        kid = child(loser, 0)
+        self.accept(kid)
+        spent = self.view.archive(winner)
+        change = self.pool.connect_block((winner,), spent, 0)
+        self.assertEqual(change.archived, (winner,))
+        self.assertEqual(change.rejected, (loser, kid))
+        self.assertEqual(self.pool.txids(), (other.txid,))
+
+    def test_block_admits_orphans_of_its_transactions(self) -> None:
+        parent = payment(0)
+        kid = child(parent, 0)
+        self.pool.admit(kid, 0)
+        change = self.pool.connect_block((parent,), self.view.archive(parent), 0)
+        self.assertEqual(change.admitted, (kid,))
+
+    def test_eviction_order_stays_small(self) -> None:
+        """The heap of fee rates must not remember what left the pool."""
+        for _ in range(300):
+            tx = payment(0)
+            self.accept(tx)
+            entry = self.pool.entry(tx.txid)
+            assert entry is not None
+            self.pool.expire(72 * 3600 * 1000)
+        self.assertLess(self.pool.eviction_order_size, 100)
+
+    @given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 5)), max_size=25))
+    def test_books_balance(self, steps: list[tuple[int, int]]) -> None:
+        """Whatever comes, sizes and spenders are those of the entries that are there."""
+        self.view = View()
+        self.pool = self.make(PoolLimits(max_pending=5))
+        for number, units in steps:
+            self.pool.admit(payment(number, units * TIME, FEE_UNITS * units), 0)
+        txs = [tx for txid in self.pool.txids() if (tx := self.pool.get(txid)) is not None]
+        stats = self.pool.stats()
+        self.assertEqual(stats.bytes, sum(len(tx.encoded) for tx in txs))
+        self.assertEqual(stats.pending, len(txs))
+        self.assertLessEqual(stats.pending, 5)
+        for tx in txs:
+            self.assertIn(tx.txid, self.pool.spenders(tx.outpoints[0]))

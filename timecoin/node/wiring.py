@@ -1,0 +1,60 @@
+"""Who hears what: every signal is joined to its listeners on this page, and nowhere else.
+
+transaction:  submit -> finality -> (certified, final) -> consensus takes it into a block
+block:        consensus | sync -> chain.commit -> pool, finality, consensus, sync
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from timecoin.chain.commit import BlockConnected
+from timecoin.consensus import events as consensus_events
+from timecoin.finality import events as finality_events
+from timecoin.mempool.exchange import BodiesFetched, Fetch
+from timecoin.p2p.ports import Network
+from timecoin.sync import events as sync_events
+
+if TYPE_CHECKING:
+    from timecoin.node.build import Node
+
+
+def wire(node: Node, network: Network) -> None:
+    """Join the signals of ``node``."""
+    deliver, signals = node.driver.deliver, node.signals
+
+    def commit(decided: consensus_events.Decided | sync_events.BlockSynced) -> None:
+        connected = node.chain.commit(decided.checked, decided.certificate)
+        if connected is not None:
+            signals.publish(connected)
+
+    def connected(block: BlockConnected) -> None:
+        network.set_height(block.block.height)
+        deliver(node.finality, finality_events.Connected(block.block, block.transactions))
+        deliver(node.consensus, consensus_events.NewTip())
+        deliver(node.sync, sync_events.NewTip())
+
+    def fetched(bodies: BodiesFetched) -> None:
+        deliver(node.finality, finality_events.BodiesFetched(bodies.wtxids))
+        deliver(node.consensus, consensus_events.BodiesFetched(bodies.wtxids))
+        deliver(node.sync, sync_events.BodiesFetched(bodies.wtxids))
+
+    def wanted(
+        bodies: consensus_events.BodiesWanted
+        | finality_events.BodiesWanted
+        | sync_events.BodiesWanted,
+    ) -> None:
+        deliver(node.exchange, Fetch(bodies.peers, bodies.wtxids))
+
+    def catching_up(change: sync_events.CatchingUp) -> None:
+        deliver(node.finality, finality_events.CatchUpChanged(change.active))
+        deliver(node.consensus, consensus_events.CatchUpChanged(change.active))
+
+    signals.subscribe(consensus_events.Decided, commit)
+    signals.subscribe(sync_events.BlockSynced, commit)
+    signals.subscribe(BlockConnected, connected)
+    signals.subscribe(BodiesFetched, fetched)
+    signals.subscribe(consensus_events.BodiesWanted, wanted)
+    signals.subscribe(finality_events.BodiesWanted, wanted)
+    signals.subscribe(sync_events.BodiesWanted, wanted)
+    signals.subscribe(sync_events.CatchingUp, catching_up)
