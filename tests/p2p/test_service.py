@@ -5,12 +5,15 @@ from __future__ import annotations
 import struct
 from unittest.mock import patch
 
+from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import deferLater
 
 from tests.p2p.loopback import LoopbackCase, Node, RawClient
 from tests.p2p.wire import CHAIN
 from timecoin.codec import decode, encode
 from timecoin.crypto.keys import SigningKey
+from timecoin.p2p import connector
 from timecoin.p2p import peer as peer_module
 from timecoin.p2p.framing import MAX_PAYLOAD_BYTES
 from timecoin.p2p.messages import (
@@ -105,6 +108,9 @@ class LinkTests(LoopbackCase):
         self.assertNotEqual(seen.inbound, shown.inbound)
         one.service.send(other.node_id, 20, b"x")
         await self.until(other.frames)
+        self.lines.clear()
+        await deferLater(reactor, 5 * connector.MAX_PAUSE_MS / 1000)
+        self.assertEqual(self.lines, [], "nobody calls a node that is linked")
 
 
 class RefusalTests(LoopbackCase):
