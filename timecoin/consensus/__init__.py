@@ -1,1 +1,1 @@
-"""Agreement on one checkpoint block a height: sortition, then prepare and precommit (PROTOCOL 6)."""
+"""Agreement on one block a height: sortition, then prepare and precommit (PROTOCOL 6)."""

@@ -32,7 +32,7 @@ class VoteKind(enum.IntEnum):
     PRECOMMIT = 2
 
 
-class CandidateMessage(Wire):
+class CandidateMessage(Wire, frozen=True):
     """A member's claim to propose in a slot, by its VRF proof."""
 
     height: U64
@@ -42,7 +42,7 @@ class CandidateMessage(Wire):
     signature: Bytes64
 
 
-class BlockVote(Wire):
+class BlockVote(Wire, frozen=True):
     """One member's prepare or precommit; ``block_hash`` is NIL for none.
 
     With kind PROPOSAL it stands in journals only: the signed identity of a proposal.
@@ -56,13 +56,13 @@ class BlockVote(Wire):
     signature: Bytes64
 
 
-class Votes(Wire):
+class Votes(Wire, frozen=True):
     """Votes sent again, the sender's own and others'."""
 
     votes: Annotated[tuple[BlockVote, ...], Meta(min_length=1, max_length=MAX_VOTES)]
 
 
-class Proposal(Wire):
+class Proposal(Wire, frozen=True):
     """A block for a round, with the candidates by which its proposer ranked itself in ``slot``.
 
     ``valid_round`` is 0 for a fresh block; else ``valid_round - 1`` is the round of

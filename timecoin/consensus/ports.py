@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from timecoin.codec import Wire
+from timecoin.crypto.keys import Verify
 from timecoin.ledger.block import Block, Resolution
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Record
@@ -21,7 +22,7 @@ FindBody = Callable[[bytes], Transaction | None]
 """wtxid -> the transaction, if this node holds its body."""
 
 
-class MissingBodies(Exception):  # noqa: N818
+class MissingBodies(Exception):
     """A block cannot be judged yet: these bodies are not at hand."""
 
     def __init__(self, wtxids: tuple[bytes, ...]) -> None:
@@ -130,3 +131,13 @@ class Archive(Protocol):
 
         The records are written with the vote, before it leaves.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All of it, as handed to the machine."""
+
+    rules: BlockRules
+    archive: Archive
+    find: FindBody
+    verify: Verify
