@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ from timecoin.store.keys import height_key, height_of_key
 from timecoin.store.schema import claim_store
 
 T = TypeVar("T", bound=Wire)
+
+_KEPT_SETS = 16
 
 
 class ArchivedRow(Wire, frozen=True):
@@ -53,6 +56,8 @@ class EngineChainStore:
         """
         claim_store(engine, genesis_hash)
         self._engine = engine
+        self._sets: OrderedDict[bytes, ActiveSet] = OrderedDict()
+        """Sets by root: what snapshots share is one object, with its derived values."""
 
     # reading
 
@@ -91,7 +96,16 @@ class EngineChainStore:
     def active_set(self, height: int) -> ActiveSet | None:
         """See the port."""
         root = self._engine.get(keys.AVS, height_key(height))
-        return None if root is None else self._row(keys.AVS, root, ActiveSet)
+        if root is None:
+            return None
+        found = self._sets.get(root)
+        if found is None:
+            found = self._row(keys.AVS, root, ActiveSet)
+            if found is not None:
+                self._sets[root] = found
+                if len(self._sets) > _KEPT_SETS:
+                    self._sets.popitem(last=False)
+        return found
 
     def utxo(self, point: Outpoint) -> Utxo | None:
         """See the port."""
