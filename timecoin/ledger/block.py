@@ -76,8 +76,10 @@ class Body(Wire, frozen=True):
 
     @functools.cached_property
     def entries_root(self) -> bytes:
-        """Merkle root over the entries (entry proofs of light clients)."""
-        return merkle_root([encode(entry) for entry in self.entries])
+        """Tagged hash of number (u32) and Merkle root of the entries, for entry proofs."""
+        count = len(self.entries).to_bytes(4, "little")
+        root = merkle_root([encode(entry) for entry in self.entries])
+        return tagged(params.TAG_ENTRIES, count, root)
 
 
 class Block(Wire, frozen=True):

@@ -49,8 +49,10 @@ class ActiveSet(Wire, frozen=True):
 
     @functools.cached_property
     def root(self) -> bytes:
-        """``avs_root``: tagged Merkle root over the members."""
-        return tagged(params.TAG_ACTIVE_SET, merkle_root([encode(m) for m in self.members]))
+        """``avs_root``: tagged hash of number (u32) and Merkle root of the members."""
+        count = len(self.members).to_bytes(4, "little")
+        root = merkle_root([encode(member) for member in self.members])
+        return tagged(params.TAG_ACTIVE_SET, count, root)
 
     @functools.cached_property
     def staked(self) -> tuple[Member, ...]:
