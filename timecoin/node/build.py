@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from timecoin import params
 from timecoin.chain.commit import Chain
 from timecoin.chain.views import ChainViews
 from timecoin.consensus import events as consensus_events
 from timecoin.consensus.machine import Consensus
-from timecoin.crypto.keys import SigningKey, VerifiedCache
+from timecoin.consensus.ports import Ports
+from timecoin.consensus.seat import ConsensusSettings, Identity
+from timecoin.crypto.keys import VerifiedCache
 from timecoin.driver import Driver
 from timecoin.finality import events as finality_events
 from timecoin.finality.machine import Finality
@@ -26,8 +26,8 @@ from timecoin.node.catalog import Owner
 from timecoin.node.router import Messenger, Router
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import wire
-from timecoin.signal import Signal, Signals
-from timecoin.store.chainstore import RowChainStore
+from timecoin.signal import Signals
+from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.journalstore import JournalStore
 from timecoin.store.keys import JOURNAL
 from timecoin.store.schema import claim_store
@@ -36,16 +36,14 @@ from timecoin.sync.machine import Sync
 VERIFIED_SIGNATURES = 200_000
 """Signatures remembered as good: several blocks' worth."""
 
-S = TypeVar("S", bound=Signal)
-
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
     """What a node is told at start, cut down to what its core needs."""
 
     genesis: Genesis
-    voting_key: SigningKey | None = None
-    vrf_seed: bytes | None = None
+    identity: Identity | None = None
+    """The keys of a masternode; None only follows."""
     pool: PoolLimits = field(default_factory=PoolLimits)
     finality: params.FinalityParams = field(default_factory=params.FinalityParams)
 
@@ -57,10 +55,11 @@ class Node:
         genesis = settings.genesis
         claim_store(runtime.engine, genesis.hash)
         verify = VerifiedCache(runtime.cache_salt, VERIFIED_SIGNATURES).check
-        store = RowChainStore(runtime.engine)
+        store = EngineChainStore(runtime.engine)
         journal = JournalStore(runtime.engine, runtime.offload)
         self.genesis = genesis
-        self.voting_pubkey = None if settings.voting_key is None else settings.voting_key.public
+        key = None if settings.identity is None else settings.identity.key
+        self.voting_pubkey = None if key is None else key.public
         self.chain = Chain(genesis, store, verify)
         self.views = ChainViews(self.chain, store, genesis.hash)
         self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify)
@@ -70,20 +69,18 @@ class Node:
             params=settings.finality,
             chain=self.chain,
             pool=self.pool,
-            key=settings.voting_key,
+            key=key,
             rng=runtime.rng("finality"),
             verify=verify,
         )
         self.consensus = Consensus(
-            chain_id=genesis.chain_id,
-            slot_ms=genesis.slot_ms,
-            timing=params.CONSENSUS_TIMING[params.Network(genesis.network)],
-            rules=self.chain,
-            archive=self.finality,
-            find=self.exchange.find,
-            key=settings.voting_key,
-            vrf_seed=settings.vrf_seed,
-            verify=verify,
+            ConsensusSettings(
+                chain_id=genesis.chain_id,
+                slot_ms=genesis.slot_ms,
+                timing=params.CONSENSUS_TIMING[params.Network(genesis.network)],
+            ),
+            Ports(self.chain, self.finality, self.exchange.find, verify),
+            settings.identity,
         )
         self.sync = Sync(self.chain, self.exchange.find)
         self.signals = Signals()
@@ -120,10 +117,6 @@ class Node:
         if verdict.admission is Admission.ACCEPTED:
             self.driver.deliver(self.finality, finality_events.Submitted(tx))
         return verdict
-
-    def listen(self, kind: type[S], listener: Callable[[S], None]) -> None:
-        """Hear signals of class ``kind``; for observers outside the node (RPC, simulator)."""
-        self.signals.subscribe(kind, listener)
 
     def _is_staked(self, masternode: bytes) -> bool:
         active = self.chain.active_set(self.chain.tip_height)

@@ -40,7 +40,8 @@ class Messenger:
     def broadcast(self, message: Wire, staked_only: bool, skip: bytes | None) -> None:
         """Encode once, send to all linked peers (or the staked ones) but ``skip``."""
         kind, payload = KIND_OF[type(message)], encode(message)
-        for peer, masternode in self._links.items():
+        # A send may end its link, which changes the links while we go through them.
+        for peer, masternode in list(self._links.items()):
             if peer == skip:
                 continue
             if staked_only and (masternode is None or not self._is_staked(masternode)):

@@ -6,17 +6,21 @@ block:        consensus | sync -> chain.commit -> pool, finality, consensus, syn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from timecoin.chain.commit import BlockConnected
 from timecoin.consensus import events as consensus_events
 from timecoin.finality import events as finality_events
 from timecoin.mempool.exchange import BodiesFetched, Fetch
 from timecoin.p2p.ports import Network
+from timecoin.signal import Signal
 from timecoin.sync import events as sync_events
 
 if TYPE_CHECKING:
     from timecoin.node.build import Node
+
+S = TypeVar("S", bound=Signal)
 
 
 def wire(node: Node, network: Network) -> None:
@@ -58,3 +62,8 @@ def wire(node: Node, network: Network) -> None:
     signals.subscribe(finality_events.BodiesWanted, wanted)
     signals.subscribe(sync_events.BodiesWanted, wanted)
     signals.subscribe(sync_events.CatchingUp, catching_up)
+
+
+def observe(node: Node, kind: type[S], listener: Callable[[S], None]) -> None:
+    """Let an observer outside the node (RPC, log, simulator) hear the signals of class ``kind``."""
+    node.signals.subscribe(kind, listener)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from timecoin.chain.commit import BlockConnected
+from timecoin.codec import decode
+from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes
 from timecoin.finality.events import Status, StatusChanged
 from timecoin.ledger.transaction import Outpoint
+from timecoin.node.catalog import MESSAGES
+from timecoin.node.wiring import observe
 from timecoin.sim.world import SimNode, World
 
 
@@ -19,14 +23,15 @@ class Invariants:
         self._world = world
         self._hash_at: dict[int, bytes] = {}
         self._final_spender: dict[Outpoint, bytes] = {}
-        self._signed: dict[tuple[int, bytes], bytes] = {}
+        self._signed: dict[tuple[bytes, int, int, int], bytes] = {}
         self.blocks_checked = 0
         self.finals_checked = 0
         world.on_start(self._watch)
+        world.network.observers.append(self._on_frame)
 
     def _watch(self, node: SimNode) -> None:
-        node.running.listen(BlockConnected, lambda signal: self._on_block(node, signal))
-        node.running.listen(StatusChanged, self._on_status)
+        observe(node.running, BlockConnected, lambda signal: self._on_block(node, signal))
+        observe(node.running, StatusChanged, self._on_status)
 
     def _on_block(self, node: SimNode, signal: BlockConnected) -> None:
         height, found = signal.block.height, signal.block.hash
@@ -35,8 +40,7 @@ class Invariants:
             raise InvariantBroken(
                 f"agreement: node {node.number} has {found.hex()} at {height}, not {agreed.hex()}"
             )
-        chain = node.running.chain
-        if chain.audit() != chain.supply:
+        if not node.running.views.audit().sound:
             raise InvariantBroken(f"supply: node {node.number} at height {height}")
         self.blocks_checked += 1
 
@@ -58,7 +62,6 @@ class Invariants:
         """To be called when the world has come to rest: links healed, nodes up."""
         final = sorted({txid for _, txid in self._world.final_ms})
         for node in self._world.nodes:
-            self._check_signatures(node)
             if node.node is None:
                 continue
             for txid in final:
@@ -66,10 +69,26 @@ class Invariants:
                 if not archived and node.node.finality.status(txid).status is not Status.FINAL:
                     raise InvariantBroken(f"final is kept: node {node.number} lost {txid.hex()}")
 
-    def _check_signatures(self, node: SimNode) -> None:
-        """A validator's journal holds one vote for each height, round and kind, by construction
-        of its keys; what must not differ is what peers saw, so compare across its lives."""
-        for key, value in node.engine.scan("consensus", b"v"):
-            known = self._signed.setdefault((node.number, key), value)
-            if known != value:
-                raise InvariantBroken(f"never two votes: node {node.number}, {key.hex()}")
+    def _on_frame(self, kind: int, payload: bytes) -> None:
+        """What validators sign on the wire: one block for a height, round and kind of vote."""
+        known = MESSAGES[kind]
+        if known.type is BlockVote:
+            self._on_vote(decode(payload, BlockVote, known.max_bytes))
+        elif known.type is Votes:
+            for vote in decode(payload, Votes, known.max_bytes).votes:
+                self._on_vote(vote)
+        elif known.type is Proposal:
+            proposal = decode(payload, Proposal, known.max_bytes)
+            place = (proposal.proposer, proposal.height, proposal.round, VoteKind.PROPOSAL)
+            self._on_signed(place, proposal.block.hash)
+
+    def _on_vote(self, vote: BlockVote) -> None:
+        place = (vote.voter, vote.height, vote.round, vote.kind)
+        self._on_signed(place, vote.block_hash)
+
+    def _on_signed(self, place: tuple[bytes, int, int, int], block_hash: bytes) -> None:
+        if self._signed.setdefault(place, block_hash) != block_hash:
+            voter, height, round_, kind = place
+            raise InvariantBroken(
+                f"never two votes: {voter.hex()} at height {height}, round {round_}, kind {kind}"
+            )

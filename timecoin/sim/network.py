@@ -8,6 +8,7 @@ A cut link goes down on both sides and comes up again when it is healed.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -37,6 +38,8 @@ class SimNetwork:
         self._ports: dict[bytes, SimPort] = {}
         self._cut: dict[tuple[bytes, bytes], None] = {}
         self._last_arrival: dict[tuple[bytes, bytes], float] = {}
+        self.observers: list[Callable[[int, bytes], None]] = []
+        """Called with (kind, payload) of every frame that is sent."""
         self.messages: Counter[int] = Counter()
         self.bytes = 0
 
@@ -102,6 +105,8 @@ class SimNetwork:
         epoch = target.epoch(sender.node_id)
         self.messages[kind] += 1
         self.bytes += len(payload)
+        for observe in self.observers:
+            observe(kind, payload)
 
         def arrive() -> None:
             if target.epoch(sender.node_id) == epoch:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from timecoin.node.catalog import MESSAGES, Owner
 from timecoin.sim.invariants import Invariants
 from timecoin.sim.world import World, WorldSettings
 
+FINALITY_KINDS = tuple(
+    kind for kind, known in MESSAGES.items() if known.owner in (Owner.FINALITY, Owner.EXCHANGE)
+)
 SETTLE_SLOTS = 4
 """Slots after the last payment in which everything has to come to rest."""
 
@@ -66,7 +70,6 @@ def simulate(
         number = rng.randrange(settings.nodes)
         if not world.submit(number, tx):
             raise AssertionError(f"payment {tx.txid.hex()} was refused")
-        world.submitted_at[tx.txid] = number
 
     for moment in moments:
         world.clock.callLater((start_ms + moment - world.now_ms()) / 1000, pay)
@@ -81,9 +84,9 @@ def simulate(
 def _report(world: World, invariants: Invariants, payments: int) -> Report:
     final = world.final_txids()
     latencies = sorted(
-        world.final_ms[world.submitted_at[txid], txid] - world.accepted_ms[txid]
+        final_ms - world.accepted_ms[txid]
         for txid in final
-        if (world.submitted_at.get(txid), txid) in world.final_ms
+        if (final_ms := world.final_ms.get((world.submitted_at[txid], txid))) is not None
     )
     messages = sum(world.network.messages.values())
     chain = world.nodes[0].running.chain
@@ -98,7 +101,8 @@ def _report(world: World, invariants: Invariants, payments: int) -> Report:
             percentile(latencies, 99),
         ),
         messages=messages,
-        messages_per_payment=world.payment_messages() // max(1, payments),
+        messages_per_payment=sum(world.network.messages[kind] for kind in FINALITY_KINDS)
+        // max(1, payments),
         bytes=world.network.bytes,
         blocks_checked=invariants.blocks_checked,
         finals_checked=invariants.finals_checked,

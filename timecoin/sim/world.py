@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from timecoin import params
+from timecoin.consensus.seat import Identity
 from timecoin.crypto.hashing import hash160
 from timecoin.crypto.keys import SigningKey
 from timecoin.crypto.vrf import vrf_public
@@ -16,6 +17,7 @@ from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.entry import Admission
 from timecoin.node.build import Node, NodeSettings, build_node
 from timecoin.node.runtime import Runtime
+from timecoin.node.wiring import observe
 from timecoin.sim.clock import SimClock
 from timecoin.sim.network import LinkQuality, SimNetwork, SimPort
 from timecoin.sim.trace import Trace
@@ -98,7 +100,7 @@ class SimNode:
         )
         self._port = port
         self.node = build_node(
-            NodeSettings(world.genesis, voting_key=self.voting_key, vrf_seed=self.vrf_seed),
+            NodeSettings(world.genesis, identity=Identity(self.voting_key, self.vrf_seed)),
             runtime,
         )
         world.watch(self)
@@ -115,7 +117,7 @@ class SimNode:
         if self.node is not None:
             self.node.stop()
             self.node = None
-        self.engine = self.engine.after_crash()
+        self.engine.crash()
 
 
 class World:
@@ -145,6 +147,8 @@ class World:
         self.users.fund(self.genesis.chain_id, genesis_utxos(self.genesis))
         self.submitted: dict[bytes, Transaction] = {}
         self.accepted_ms: dict[bytes, int] = {}
+        self.submitted_at: dict[bytes, int] = {}
+        """Which node accepted a transaction."""
         self.final_ms: dict[tuple[int, bytes], int] = {}
         """When each node first called a transaction final."""
         self._watchers: list[Callable[[SimNode], None]] = []
@@ -170,7 +174,7 @@ class World:
                 self.final_ms.setdefault((number, signal.txid), signal.at_ms)
                 self.users.settled(signal.txid)
 
-        node.running.listen(StatusChanged, heard)
+        observe(node.running, StatusChanged, heard)
         for watcher in self._watchers:
             watcher(node)
 
@@ -186,6 +190,7 @@ class World:
         if accepted:
             self.submitted[tx.txid] = tx
             self.accepted_ms.setdefault(tx.txid, self.now_ms())
+            self.submitted_at.setdefault(tx.txid, number)
         return accepted
 
     def start(self) -> None:
@@ -196,3 +201,8 @@ class World:
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
         self.clock.run_until(self.clock.seconds() + seconds)
+
+    def final_txids(self) -> tuple[bytes, ...]:
+        """Submitted transactions that some node called final, in order of submission."""
+        final = {txid for _, txid in self.final_ms}
+        return tuple(txid for txid in self.submitted if txid in final)

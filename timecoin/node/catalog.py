@@ -1,0 +1,73 @@
+"""Every message on a link above the session: its number, its type, its bound, its machine."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from timecoin import params
+from timecoin.codec import Wire
+from timecoin.consensus.messages import (
+    MAX_PROPOSAL_BYTES,
+    BlockVote,
+    CandidateMessage,
+    Proposal,
+    Votes,
+)
+from timecoin.finality.messages import (
+    Answer,
+    Certified,
+    Finalized,
+    GetCertificate,
+    Query,
+    Receipts,
+    Relay,
+)
+from timecoin.mempool.messages import GetTransactions, Transactions
+from timecoin.sync.messages import Blocks, GetBlocks, TipAnnounce
+
+
+class Owner(enum.Enum):
+    """Which machine hears a message."""
+
+    EXCHANGE = "exchange"
+    FINALITY = "finality"
+    CONSENSUS = "consensus"
+    SYNC = "sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A message type as the router sees it."""
+
+    type: type[Wire]
+    max_bytes: int
+    owner: Owner
+
+
+SMALL = 4_096
+BODIES = params.QUERY_MAX_BYTES + params.MAX_TX_BYTES + SMALL
+"""A page of bodies may pass its aim by one transaction."""
+LISTS = 200_000
+FRAME = params.MAX_FRAME_BYTES - SMALL
+
+MESSAGES: dict[int, Known] = {
+    16: Known(GetTransactions, LISTS, Owner.EXCHANGE),
+    17: Known(Transactions, BODIES, Owner.EXCHANGE),
+    32: Known(Query, BODIES, Owner.FINALITY),
+    33: Known(Answer, LISTS, Owner.FINALITY),
+    34: Known(Certified, FRAME, Owner.FINALITY),
+    35: Known(Receipts, LISTS, Owner.FINALITY),
+    36: Known(Finalized, LISTS, Owner.FINALITY),
+    37: Known(GetCertificate, SMALL, Owner.FINALITY),
+    38: Known(Relay, FRAME, Owner.FINALITY),
+    48: Known(CandidateMessage, SMALL, Owner.CONSENSUS),
+    49: Known(Proposal, MAX_PROPOSAL_BYTES, Owner.CONSENSUS),
+    50: Known(BlockVote, SMALL, Owner.CONSENSUS),
+    51: Known(Votes, LISTS, Owner.CONSENSUS),
+    64: Known(TipAnnounce, SMALL, Owner.SYNC),
+    65: Known(GetBlocks, SMALL, Owner.SYNC),
+    66: Known(Blocks, FRAME, Owner.SYNC),
+}
+
+KIND_OF: dict[type[Wire], int] = {known.type: kind for kind, known in MESSAGES.items()}
