@@ -43,13 +43,16 @@ def validator_key_path(datadir: Path, name: str) -> Path:
     return datadir / KEYS_DIRECTORY / f"{name}.key"
 
 
-def create_validator_keys(path: Path, entropy: Callable[[int], bytes]) -> ValidatorKeys:
-    """Make fresh keys and write them; a file that exists is never replaced: `KeyFileError`."""
+def new_validator_keys(entropy: Callable[[int], bytes]) -> ValidatorKeys:
+    """Fresh keys out of ``entropy(byte count)``."""
+    return ValidatorKeys(entropy(SEED_BYTES), entropy(SEED_BYTES))
+
+
+def write_validator_keys(path: Path, keys: ValidatorKeys) -> None:
+    """Write ``keys``; a file that exists is never replaced. :class:`KeyFileError`."""
     if path.exists():
         raise KeyFileError(f"{path} exists; a key is never overwritten")
-    keys = ValidatorKeys(entropy(SEED_BYTES), entropy(SEED_BYTES))
     _write(path, {"voting_seed": keys.voting_seed, "vrf_seed": keys.vrf_seed})
-    return keys
 
 
 def load_validator_keys(path: Path) -> ValidatorKeys:

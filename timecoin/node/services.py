@@ -1,0 +1,156 @@
+"""A node as Twisted services, in the order in which they start: store, node, peers, wallet, rpc."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from random import Random
+
+from twisted.application.service import IService, Service
+from twisted.internet.base import ReactorBase
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from timecoin import __version__
+from timecoin.consensus.seat import Identity
+from timecoin.node.build import Node, NodeSettings, build_node
+from timecoin.node.config import NodeConfig
+from timecoin.node.keyfiles import load_or_create_node_seed
+from timecoin.node.logs import NodeLog
+from timecoin.node.offload import ThreadOffload
+from timecoin.node.preflight import STORE_DIRECTORY, Prepared
+from timecoin.node.runtime import Runtime
+from timecoin.p2p.service import PeerService, PeerSettings
+from timecoin.rpc.service import RpcService, RpcSettings, TlsFiles
+from timecoin.store.rocks import RocksEngine
+
+AGENT = f"timecoin/{__version__}"
+SALT_BYTES = 32
+
+
+class StoreService(Service):
+    """Holds the data directory open; the last to stop."""
+
+    _log = Logger("timecoin.store")
+
+    def __init__(self, engine: RocksEngine, offload: ThreadOffload, where: str) -> None:
+        self.setName("store")
+        self._engine = engine
+        self._offload = offload
+        self._where = where
+
+    def startService(self) -> None:
+        """Say where the data is."""
+        super().startService()
+        self._log.info("opened {where}", where=self._where)
+
+    def stopService(self) -> Deferred[None]:
+        """Wait for what is being written, then close."""
+        super().stopService()
+        return self._offload.drained().addCallback(lambda _: self._engine.close())
+
+
+class CoreService(Service):
+    """Runs the machines."""
+
+    _log = Logger("timecoin.node")
+
+    def __init__(self, node: Node, validator_id: str | None) -> None:
+        self.setName("node")
+        self._node = node
+        self._validator_id = validator_id
+
+    def startService(self) -> None:
+        """Restore and start the machines."""
+        super().startService()
+        node = self._node
+        self._log.info(
+            "{role}, genesis {genesis}, height {height}",
+            role="follows the chain"
+            if node.voting_pubkey is None
+            else f"validator {self._validator_id} {node.voting_pubkey.hex()}",
+            genesis=node.genesis.hash.hex()[:16],
+            height=node.chain.tip_height,
+        )
+        node.start()
+
+    def stopService(self) -> None:
+        """Stop the machines."""
+        super().stopService()
+        self._node.stop()
+
+
+def compose(
+    config: NodeConfig,
+    prepared: Prepared,
+    reactor: ReactorBase,
+    on_crash: Callable[[Exception], None],
+    stop: Callable[[], None],
+) -> list[IService]:
+    """Open the data directory and make all services of a node.
+
+    ``on_crash`` hears of a fault in this program or on the disk: the node must end then; ``stop``
+    ends it in order.
+    Raises what its parts raise when they cannot be made: see ``START_ERRORS`` in ``tap``.
+    """
+    genesis, keys = prepared.genesis.genesis, prepared.keys
+    store_path = config.datadir / STORE_DIRECTORY
+    engine = RocksEngine(store_path)
+    prepared.genesis.install(config.datadir)
+    offload = ThreadOffload(reactor, reactor.getThreadPool(), on_crash)
+    peers = PeerService(
+        reactor,
+        PeerSettings(
+            chain_id=genesis.chain_id,
+            listen_host=config.listen_host,
+            listen_port=config.listen_port,
+            peers=config.peers,
+            agent=AGENT,
+            max_inbound=config.max_connections,
+        ),
+        node_seed=load_or_create_node_seed(config.datadir, os.urandom),
+        voting_key=None if keys is None else keys.voting_key,
+        rng=_seeded("peers"),
+        entropy=os.urandom,
+    )
+    node = build_node(
+        NodeSettings(
+            genesis=genesis,
+            identity=None if keys is None else Identity(keys.voting_key, keys.vrf_seed),
+            pool=config.pool_limits,
+        ),
+        Runtime(
+            clock=reactor,
+            rng=_seeded,
+            network=peers,
+            engine=engine,
+            offload=offload,
+            cache_salt=os.urandom(SALT_BYTES),
+            on_crash=on_crash,
+        ),
+    )
+    NodeLog().attach(node)
+    peers.setName("peers")
+    return [
+        StoreService(engine, offload, str(store_path)),
+        CoreService(node, config.validator_id),
+        peers,
+        RpcService(reactor, _rpc_settings(config), (), status=dict, health=dict),
+    ]
+
+
+def _seeded(purpose: str) -> Random:
+    """A generator for ``purpose`` that nobody can foretell."""
+    return Random(f"{os.urandom(SALT_BYTES).hex()}/{purpose}")
+
+
+def _rpc_settings(config: NodeConfig) -> RpcSettings:
+    rpc = config.rpc
+    return RpcSettings(
+        bind=rpc.bind,
+        logins=rpc.logins,
+        cookie_path=rpc.cookie_path,
+        allowed=rpc.allowed,
+        whitelist=rpc.whitelist,
+        tls=None if rpc.tls_paths is None else TlsFiles(*rpc.tls_paths),
+    )
