@@ -33,6 +33,7 @@ from timecoin.quorum.statement import precommit_statement, vote_statement
 from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.engine import Engine
 from timecoin.store.memory import MemoryEngine
+from timecoin.store.schema import claim_store
 
 TIME = params.UNITS_PER_TIME
 SLOT_MS = 10_000
@@ -93,8 +94,9 @@ class Net:
 
     def chain(self, engine: Engine | None = None) -> Chain:
         """A chain of this genesis on ``engine``, as a node would open it."""
-        store = EngineChainStore(engine or MemoryEngine(), self.genesis.hash)
-        return Chain(self.genesis, store, self.verify)
+        engine = engine or MemoryEngine()
+        claim_store(engine, self.genesis.hash)
+        return Chain(self.genesis, EngineChainStore(engine), self.verify)
 
     # transactions
 

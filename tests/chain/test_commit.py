@@ -15,17 +15,16 @@ from timecoin.chain.views import ChainViews
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import outpoint
 from timecoin.quorum.certificate import CertificateError
-from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.engine import Row
 from timecoin.store.memory import MemoryEngine
 from timecoin.store.rocks import RocksEngine
-from timecoin.store.schema import WrongGenesis, WrongSchema
+from timecoin.store.schema import WrongGenesis, WrongSchema, claim_store
 
 NET = Net()
 
 
-def views(chain: Chain, net: Net = NET) -> ChainViews:
-    return ChainViews(chain, chain._store, net.genesis.hash)
+def views(chain: Chain) -> ChainViews:
+    return ChainViews(chain, chain._store)
 
 
 def state(chain: Chain) -> tuple[object, ...]:
@@ -239,7 +238,7 @@ class OpeningTests(SynchronousTestCase):
 
     def test_crash_between_claim_and_genesis(self) -> None:
         engine = MemoryEngine()
-        EngineChainStore(engine, NET.genesis.hash)
+        claim_store(engine, NET.genesis.hash)
         self.assertEqual(state(NET.chain(engine)), state(NET.chain()))
 
 

@@ -13,6 +13,7 @@ from timecoin.chain.accept import CheckedBlock, check_shape, check_successor
 from timecoin.chain.active import retained_blocks
 from timecoin.chain.assemble import Draft, assemble
 from timecoin.chain.ports import ChainStore, ChainUpdate, GenesisState
+from timecoin.consensus import ports
 from timecoin.consensus.ports import Contents, FindBody, Tip
 from timecoin.crypto.keys import Verify
 from timecoin.crypto.lthash import LtHash
@@ -163,6 +164,13 @@ class Chain:
         """The precommit certificate of the block at ``height``."""
         return self._store.certificate(height)
 
+    def block_hash(self, height: int) -> bytes | None:
+        """The hash of the block at ``height``; the genesis hash at 0."""
+        if height == 0:
+            return self._genesis.hash
+        header = self._store.header(height)
+        return None if header is None else header.hash
+
     # judging and making blocks
 
     def check(self, block: Block, find: FindBody) -> CheckedBlock:
@@ -198,14 +206,16 @@ class Chain:
     # writing history
 
     def commit(
-        self, checked: CheckedBlock, certificate: BlockCertificate
+        self, checked: ports.CheckedBlock, certificate: BlockCertificate
     ) -> BlockConnected | ForkFound | None:
-        """Connect a checked block whose precommits are at hand, in one synced batch.
+        """Connect a block that :meth:`check` or :meth:`assemble` gave, in one synced batch.
 
         A block that history has already changes nothing: None. A certified block at a height
         that history filled with another one is a fork. ``CertificateError`` when ``certificate``
         does not finalize this block, ``ValueError`` when the block is not the tip's successor.
         """
+        if not isinstance(checked, CheckedBlock):
+            raise TypeError("only a result of this chain's check can be committed")
         block = checked.block
         if (certificate.height, certificate.block_hash) != (block.height, block.hash):
             raise CertificateError("the certificate is for another block")
@@ -215,7 +225,7 @@ class Chain:
             return None
         if block.header.prev_hash != self._tip.hash:
             raise ValueError(f"block {block.height} does not follow {self._tip.height}")
-        self._check_certificate(certificate)
+        self.check_certificate(certificate)
         self._store.apply(
             ChainUpdate(
                 block=block,
@@ -244,7 +254,7 @@ class Chain:
         known = self._store.certificate(certificate.height)
         if known is None or known.block_hash == certificate.block_hash:
             return None
-        self._check_certificate(certificate)
+        self.check_certificate(certificate)
         return self.record_fork(known, certificate)
 
     def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> ForkFound:
@@ -257,7 +267,9 @@ class Chain:
         self._fork_height = min(height, height if self._fork_height is None else self._fork_height)
         return ForkFound(height, first, second)
 
-    def _check_certificate(self, certificate: BlockCertificate) -> None:
+    def check_certificate(self, certificate: BlockCertificate) -> None:
+        """``CertificateError`` unless these are precommits of a quorum, for the tip's successor
+        or for any block below whose snapshots are still kept."""
         snapshots = block_snapshots(self, certificate.height)
         if snapshots is None:
             raise CertificateError(f"no snapshots for height {certificate.height}")

@@ -51,10 +51,9 @@ class UtxoAudit:
 class ChainViews:
     """What others may know of history. Heights out of range give None."""
 
-    def __init__(self, chain: Chain, store: ChainStore, genesis_hash: bytes) -> None:
+    def __init__(self, chain: Chain, store: ChainStore) -> None:
         self._chain = chain
         self._store = store
-        self._genesis_hash = genesis_hash
         self._audit: UtxoAudit | None = None
 
     @property
@@ -79,10 +78,7 @@ class ChainViews:
 
     def block_hash(self, height: int) -> bytes | None:
         """The hash of the block at ``height``; the genesis hash at 0."""
-        if height == 0:
-            return self._genesis_hash
-        header = self._store.header(height)
-        return None if header is None else header.hash
+        return self._chain.block_hash(height)
 
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of ``block_hash``, genesis included."""

@@ -17,7 +17,6 @@ from timecoin.quorum.certificate import BlockCertificate
 from timecoin.store import keys
 from timecoin.store.engine import Engine, Row, StoreError
 from timecoin.store.keys import height_key, height_of_key
-from timecoin.store.schema import claim_store
 
 T = TypeVar("T", bound=Wire)
 
@@ -49,12 +48,8 @@ class ForkRow(Wire, frozen=True):
 class EngineChainStore:
     """Implements :class:`timecoin.chain.ports.ChainStore`."""
 
-    def __init__(self, engine: Engine, genesis_hash: bytes) -> None:
-        """Take ``engine`` for the network of ``genesis_hash``.
-
-        ``WrongGenesis`` or ``WrongSchema`` when it was made for another.
-        """
-        claim_store(engine, genesis_hash)
+    def __init__(self, engine: Engine) -> None:
+        """``engine`` has been claimed for its genesis (``schema.claim_store``)."""
         self._engine = engine
         self._sets: OrderedDict[bytes, ActiveSet] = OrderedDict()
         """Sets by root: what snapshots share is one object, with its derived values."""
