@@ -7,8 +7,8 @@ from collections.abc import Callable
 from random import Random
 
 from twisted.application.service import IService, Service
-from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.logger import Logger
 
 from timecoin import __version__
@@ -83,7 +83,7 @@ class CoreService(Service):
 def compose(
     config: NodeConfig,
     prepared: Prepared,
-    reactor: ReactorBase,
+    reactor: PosixReactorBase,
     on_crash: Callable[[Exception], None],
     stop: Callable[[], None],
 ) -> list[IService]:

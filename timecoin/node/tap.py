@@ -15,8 +15,8 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
 from twisted.application.service import IServiceCollection
-from twisted.internet.base import ReactorBase
 from twisted.internet.error import CannotListenError
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -142,7 +142,7 @@ class NodeService(OrderedMultiService):
         """Make and start every part; a part that cannot start ends the process with status 1."""
         from twisted.internet import reactor
 
-        assert isinstance(reactor, ReactorBase)
+        assert isinstance(reactor, PosixReactorBase)
         self._reactor = reactor
         try:
             for child in compose(self._config, self._prepared, reactor, self.crash, self.stop):
