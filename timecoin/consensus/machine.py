@@ -113,11 +113,11 @@ class Consensus:
                 agreement.announce(now_ms)
         return self._finish(agreement, now_ms)
 
-    def view(self) -> ConsensusView:
-        """Where consensus stands now; ``LookupError`` before Start."""
+    def view(self) -> ConsensusView | None:
+        """Where consensus stands now; None before Start."""
         agreement = self._agreement
         if agreement is None:
-            raise LookupError("consensus has not started")
+            return None
         instance, turn = agreement.instance, agreement.turn()
         votes, slot = instance.votes, agreement.slots.newest
         lock = instance.lock
