@@ -1,0 +1,1 @@
+"""A local network of real ``twistd`` processes on loopback."""

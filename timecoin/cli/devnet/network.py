@@ -1,0 +1,98 @@
+"""A local network as a whole: found it, wait until it is one network, stop it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from timecoin.cli.devnet import founding, processes
+from timecoin.cli.devnet.record import DevnetError, NodeRecord, write_records
+from timecoin.client.blocking import RpcCallError, RpcUnreachable
+
+READY_BASE_S = 30.0
+READY_PER_NODE_S = 6.0
+POLL_S = 0.2
+
+Progress = Callable[[str], None]
+
+
+class Devnet:
+    """The running nodes of one directory, in the order of ``nodes.json``."""
+
+    def __init__(self, directory: Path, nodes: list[NodeRecord]) -> None:
+        self.directory = directory
+        self.nodes = nodes
+
+    @classmethod
+    def start(
+        cls, directory: Path, count: int, base_port: int, slot_ms: int, progress: Progress
+    ) -> Devnet:
+        """Found and start a network; it is ready when this returns.
+
+        :class:`DevnetError` if it cannot be: nothing runs then.
+        """
+        directory = directory.absolute()
+        founding.check_free(directory, base_port, count)
+        nodes = founding.plan(directory, count, base_port)
+        founding.found(directory, nodes, slot_ms)
+        network = cls(directory, nodes)
+        try:
+            for index in range(count):
+                network.launch(index)
+            progress(f"{count} nodes started in {directory}")
+            network.wait_ready()
+        except BaseException:  # also a Ctrl-C: what was started is ours to stop
+            network.stop()
+            raise
+        progress("every node is connected to all others" if count > 1 else "the node answers")
+        return network
+
+    def launch(self, index: int) -> None:
+        """Start, or start again, the node at ``index``."""
+        self.nodes[index] = processes.launch(self.nodes[index])
+        write_records(self.directory, self.nodes)
+
+    def kill(self, index: int) -> None:
+        """``kill -9`` the node at ``index``."""
+        processes.kill([self.nodes[index]])
+
+    def stop(self) -> list[NodeRecord]:
+        """Stop all nodes; returns those that had to be killed."""
+        return processes.stop(self.nodes)
+
+    def ended(self) -> list[NodeRecord]:
+        """The nodes whose process does not live."""
+        return [node for node in self.nodes if not processes.is_running(node)]
+
+    def wait_ready(self) -> None:
+        """Wait until every node answers and is connected to all others; :class:`DevnetError`."""
+        deadline = time.monotonic() + READY_BASE_S + READY_PER_NODE_S * len(self.nodes)
+        waiting = list(self.nodes)
+        while waiting:
+            for node in waiting:
+                if not processes.is_running(node):
+                    raise DevnetError(f"{node.name} has ended{_last_words(node)}")
+            waiting = [node for node in waiting if connections(node) != len(self.nodes) - 1]
+            if waiting and time.monotonic() > deadline:
+                names = ", ".join(node.name for node in waiting)
+                raise DevnetError(f"not ready in time: {names}; see {waiting[0].log_path}")
+            if waiting:
+                time.sleep(POLL_S)
+
+
+def connections(node: NodeRecord) -> int | None:
+    """The number of other nodes that ``node`` is linked with; None if it does not answer."""
+    client = node.client(timeout_s=5.0)
+    try:
+        return len(client.call("getpeerinfo"))
+    except (RpcUnreachable, RpcCallError):
+        return None
+    finally:
+        client.close()
+
+
+def _last_words(node: NodeRecord) -> str:
+    lines = node.log_path.read_text("utf-8", errors="replace").splitlines()
+    said = f": {lines[-1].strip()}" if lines else ""
+    return f"{said} (log {node.log_path})"
