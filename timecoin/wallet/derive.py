@@ -1,0 +1,48 @@
+"""Keys of a wallet: ``m/44'/2024'/0'/change'/index'`` of its seed (SLIP-0010, PROTOCOL 2)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from timecoin.crypto.hashing import hash160
+from timecoin.crypto.keys import SigningKey
+from timecoin.crypto.slip10 import ExtendedKey, master_key
+
+PURPOSE = 44
+COIN_TYPE = 2024
+ACCOUNT = 0
+
+
+class Branch(enum.IntEnum):
+    """The two branches of an account (BIP 44)."""
+
+    RECEIVE = 0
+    """Addresses that others are told."""
+    CHANGE = 1
+    """Where the rest of a payment returns to."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPath:
+    """Which key of the account: ``change'/index'``."""
+
+    branch: Branch
+    index: int
+
+
+class Account:
+    """The private keys of one seed."""
+
+    def __init__(self, seed: bytes) -> None:
+        """``seed``: 16 to 64 secret bytes; ``ValueError`` otherwise."""
+        account = master_key(seed).child(PURPOSE).child(COIN_TYPE).child(ACCOUNT)
+        self._branches: tuple[ExtendedKey, ...] = tuple(account.child(each) for each in Branch)
+
+    def key(self, path: KeyPath) -> SigningKey:
+        """The key at ``path``; ``ValueError`` for an index outside 0 .. 2^31 - 1."""
+        return SigningKey(self._branches[path.branch].child(path.index).private)
+
+    def pubkey_hash(self, path: KeyPath) -> bytes:
+        """The 20 bytes that the address of the key at ``path`` carries."""
+        return hash160(self.key(path).public)

@@ -1,0 +1,321 @@
+"""The seed at rest, and which keys of it are in use.
+
+A sealed keystore knows the hashes of its keys while it is locked, some ahead of those handed
+out: it sees payments and gives out addresses, but signs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from timecoin.crypto.hashing import PUBKEY_HASH_BYTES
+from timecoin.crypto.keys import SigningKey
+from timecoin.crypto.secretbox import (
+    DEFAULT_MEM_BYTES,
+    DEFAULT_OPS,
+    NONCE_BYTES,
+    SALT_BYTES,
+    SealedError,
+    open_sealed,
+    seal,
+)
+from timecoin.ledger.script import (
+    PAY_TO_PUBKEY_HASH_BYTES,
+    STAKE_BYTES,
+    TAG_PAY_TO_PUBKEY_HASH,
+    TAG_STAKE,
+    Stake,
+    parse_script,
+)
+from timecoin.params import Network
+from timecoin.wallet.derive import Account, Branch, KeyPath
+from timecoin.wallet.errors import WalletFileError, WalletLocked, WrongState
+from timecoin.wallet.walletfile import (
+    FORMAT,
+    WalletFile,
+    create_wallet,
+    read_wallet,
+    replace_wallet,
+)
+
+SEED_BYTES = 32
+LOOKAHEAD = 20
+"""Keys known beyond the last one in use, in each branch (the gap limit of BIP 44)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """How a seed is sealed under a passphrase.
+
+    ``entropy(byte count)`` gives fresh random bytes; ``ops`` and ``mem_bytes`` are Argon2id's
+    costs.
+    """
+
+    entropy: Callable[[int], bytes]
+    ops: int = DEFAULT_OPS
+    mem_bytes: int = DEFAULT_MEM_BYTES
+
+    def seal(self, seed: bytes, passphrase: str) -> bytes:
+        """The box that holds ``seed``; ``ValueError`` for an empty passphrase. Takes a second."""
+        salt, nonce = self.entropy(SALT_BYTES), self.entropy(NONCE_BYTES)
+        return seal(seed, passphrase, salt, nonce, self.ops, self.mem_bytes)
+
+
+class Keystore:
+    """One wallet file and the keys of its seed.
+
+    What takes Argon2id's time (:meth:`unsealed`, :meth:`Sealing.seal`) changes nothing and may run
+    in a thread; everything else belongs to the loop.
+    """
+
+    def __init__(self, path: Path, network: Network, content: WalletFile) -> None:
+        """Use :meth:`create` or :meth:`open`."""
+        self._path = path
+        self.network = network
+        self._saved = content
+        self._next = list(content.next)
+        self._hashes = [_split(joined) for joined in content.hashes]
+        self._paths = {
+            pubkey_hash: KeyPath(branch, index)
+            for branch in Branch
+            for index, pubkey_hash in enumerate(self._hashes[branch])
+        }
+        self._account: Account | None = None
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        network: Network,
+        seed: bytes,
+        created_ms: int,
+        passphrase: str | None = None,
+        sealing: Sealing | None = None,
+    ) -> Keystore:
+        """A new wallet file at ``path`` around the 32 secret bytes ``seed``, unlocked.
+
+        A ``passphrase`` needs a ``sealing``, and its time. :class:`WalletFileError` when the file
+        exists or cannot be written.
+        """
+        if len(seed) != SEED_BYTES:
+            raise ValueError(f"a wallet's seed has {SEED_BYTES} bytes, not {len(seed)}")
+        if (passphrase is None) != (sealing is None):
+            raise ValueError("a passphrase and a way of sealing go together")
+        secret = seed
+        if passphrase is not None and sealing is not None:
+            secret = sealing.seal(seed, passphrase)
+        content = WalletFile(
+            format=FORMAT,
+            network=network,
+            created_ms=created_ms,
+            sealed=passphrase is not None,
+            secret=secret,
+            next=(0, 0),
+            hashes=(b"", b""),
+        )
+        keystore = cls(path, network, content)
+        keystore._account = Account(seed)
+        keystore._look_ahead()
+        content = keystore._content()
+        create_wallet(path, content)
+        keystore._saved = content
+        return keystore
+
+    @classmethod
+    def open(cls, path: Path, network: Network) -> Keystore:
+        """The wallet in ``path``: locked if it is sealed.
+
+        :class:`WalletFileError` when it is missing, unreadable, open to others, damaged, or of
+        another network.
+        """
+        keystore = cls(path, network, read_wallet(path, network))
+        if not keystore.sealed:
+            keystore._admit(keystore._saved.secret)
+        return keystore
+
+    # reading
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the seed rests under a passphrase."""
+        return self._saved.sealed
+
+    @property
+    def locked(self) -> bool:
+        """Whether the private keys are out of reach."""
+        return self._account is None
+
+    @property
+    def created_ms(self) -> int:
+        """Unix time at which the seed was made."""
+        return self._saved.created_ms
+
+    def path_of(self, pubkey_hash: bytes) -> KeyPath | None:
+        """Which key ``pubkey_hash`` belongs to; None for a foreign one."""
+        return self._paths.get(pubkey_hash)
+
+    def owner(self, script: bytes) -> KeyPath | None:
+        """The own key that spends ``script``: pay-to-pubkey-hash or stake; None if none does."""
+        if len(script) == PAY_TO_PUBKEY_HASH_BYTES and script[0] == TAG_PAY_TO_PUBKEY_HASH:
+            return self._paths.get(script[1:])
+        if len(script) == STAKE_BYTES and script[0] == TAG_STAKE:
+            stake = parse_script(script)
+            return self._paths.get(stake.owner_hash) if isinstance(stake, Stake) else None
+        return None
+
+    def key(self, path: KeyPath) -> SigningKey:
+        """The private key at ``path``; :class:`WalletLocked`."""
+        if self._account is None:
+            raise WalletLocked
+        return self._account.key(path)
+
+    def count(self, branch: Branch) -> int:
+        """The number of keys of ``branch`` handed out or seen in use."""
+        return self._next[branch]
+
+    def used_hashes(self, branch: Branch) -> tuple[bytes, ...]:
+        """The key hashes of ``branch`` handed out or seen in use, oldest first."""
+        return tuple(self._hashes[branch][: self._next[branch]])
+
+    def peek(self, branch: Branch) -> bytes:
+        """The key hash that :meth:`take` would hand out; :class:`WalletLocked` at their end."""
+        index = self._next[branch]
+        if index == len(self._hashes[branch]):
+            raise WalletLocked
+        return self._hashes[branch][index]
+
+    # handing out keys
+
+    def take(self, branch: Branch) -> bytes:
+        """A fresh key hash; an address is on disk before anyone learns it.
+
+        :class:`WalletLocked` when a locked wallet knows no further one, :class:`WalletFileError`
+        when it cannot be written: then nothing has changed.
+        """
+        pubkey_hash = self.peek(branch)
+        self._next[branch] += 1
+        self._look_ahead()
+        try:
+            if self._must_save(branch):
+                self.save()
+        except WalletFileError:
+            self._next[branch] -= 1
+            raise
+        return pubkey_hash
+
+    def mark_used(self, path: KeyPath) -> None:
+        """Never hand out the key at ``path`` or one before it: it was seen in use.
+
+        Not written at once; the chain tells it again after a crash.
+        """
+        if path.index >= self._next[path.branch]:
+            self._next[path.branch] = path.index + 1
+            self._look_ahead()
+
+    def save(self) -> None:
+        """Write what has changed since the last time; :class:`WalletFileError`."""
+        content = self._content()
+        if content != self._saved:
+            self._write(content)
+
+    def _must_save(self, branch: Branch) -> bool:
+        # A change key is nothing that others rely on, and the keys on disk reach beyond it: the
+        # chain brings it back after a crash. So payments do not each wait for the disk.
+        unsaved = self._next[branch] - self._saved.next[branch]
+        return branch is Branch.RECEIVE or unsaved > LOOKAHEAD // 2
+
+    # the passphrase
+
+    def unsealed(self, passphrase: str | None) -> bytes:
+        """The seed, opened with ``passphrase`` (None for a wallet without one). Takes a second.
+
+        ``WrongPassphrase``; :class:`WrongState`; :class:`WalletFileError` for a box that is none.
+        """
+        content = self._saved
+        if not content.sealed:
+            if passphrase is not None:
+                raise WrongState("the wallet has no passphrase")
+            return content.secret
+        if passphrase is None:
+            raise WrongState("the wallet has a passphrase already")
+        try:
+            return open_sealed(content.secret, passphrase)
+        except SealedError as error:
+            raise WalletFileError(f"{self._path}: {error}") from error
+
+    def unlock_with(self, seed: bytes) -> None:
+        """Have the private keys at hand; ``seed`` comes from :meth:`unsealed`."""
+        self._admit(seed)
+
+    def unlock(self, passphrase: str) -> None:
+        """:meth:`unsealed` and :meth:`unlock_with` in one, with their errors."""
+        if not self.sealed:
+            raise WrongState("the wallet has no passphrase")
+        self._admit(self.unsealed(passphrase))
+
+    def lock(self) -> None:
+        """Forget the private keys; :class:`WrongState` for a wallet without passphrase."""
+        if not self.sealed:
+            raise WrongState("the wallet has no passphrase")
+        self._account = None
+
+    def reseal(self, box: bytes) -> None:
+        """Keep the seed as ``box`` (of :meth:`Sealing.seal`) from now on.
+
+        A wallet that had no passphrase is locked then. :class:`WalletFileError` when it cannot be
+        written: then nothing has changed.
+        """
+        was_sealed = self.sealed
+        self._write(msgspec.structs.replace(self._content(), sealed=True, secret=box))
+        if not was_sealed:
+            self._account = None
+
+    def change_passphrase(self, old: str | None, new: str, sealing: Sealing) -> None:
+        """Seal the seed under ``new``, opened with ``old`` (None for a wallet without one).
+
+        Takes two seconds; the errors are those of :meth:`unsealed` and :meth:`reseal`, and a
+        ``ValueError`` for an empty passphrase.
+        """
+        self.reseal(sealing.seal(self.unsealed(old), new))
+
+    # inside
+
+    def _admit(self, seed: bytes) -> None:
+        account = Account(seed) if len(seed) == SEED_BYTES else None
+        first = self._hashes[Branch.RECEIVE][:1]
+        if account is None or first != [account.pubkey_hash(KeyPath(Branch.RECEIVE, 0))]:
+            raise WalletFileError(f"{self._path}: the seed is not that of the wallet's addresses")
+        self._account = account
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Know the hashes of the next keys, if the seed is at hand."""
+        if self._account is None:
+            return
+        for branch in Branch:
+            known = self._hashes[branch]
+            while len(known) < self._next[branch] + LOOKAHEAD:
+                path = KeyPath(branch, len(known))
+                known.append(self._account.pubkey_hash(path))
+                self._paths[known[-1]] = path
+
+    def _content(self) -> WalletFile:
+        receive, change = (b"".join(hashes) for hashes in self._hashes)
+        return msgspec.structs.replace(
+            self._saved, next=(self._next[0], self._next[1]), hashes=(receive, change)
+        )
+
+    def _write(self, content: WalletFile) -> None:
+        replace_wallet(self._path, content)
+        self._saved = content
+
+
+def _split(joined: bytes) -> list[bytes]:
+    return [
+        joined[start : start + PUBKEY_HASH_BYTES]
+        for start in range(0, len(joined), PUBKEY_HASH_BYTES)
+    ]
