@@ -410,6 +410,15 @@ class ViewTests(SynchronousTestCase):
         self.assertEqual(audit.total_units, audit.supply_units)
         self.assertFalse(audit.sound)
 
+    def test_audit_in_steps_ends_without_result_when_the_chain_moves(self) -> None:
+        steps = self.views.audit_in_steps()
+        self.assertIsNone(next(steps))
+        NET.grow(self.chain, Contents())
+        self.assertEqual(list(steps), [])
+        *pauses, audit = self.views.audit_in_steps()
+        self.assertEqual(pauses, [None])
+        self.assertEqual(audit, self.views.audit())
+
     def test_header_is_the_blocks(self) -> None:
         block = self.views.block(1)
         assert block is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from timecoin.chain.commit import Chain
 from timecoin.chain.ports import ChainStore
@@ -126,32 +128,42 @@ class ChainViews:
         )
 
     def audit(self) -> UtxoAudit:
-        """Walk the whole UTXO set; the result is kept until the next block.
+        """Walk the whole UTXO set in one go; the result is kept until the next block."""
+        for found in self.audit_in_steps():
+            if found is not None:
+                return found
+        raise LookupError("the chain moved during a walk that nothing interrupts")
 
-        Some microseconds an output, in one go: the caller decides how often that is affordable.
+    def audit_in_steps(self) -> Iterator[UtxoAudit | None]:
+        """Walk the whole UTXO set, some thousand outputs a step (microseconds each).
+
+        Yields None after each step and the result last. Ends without one when a block is connected
+        between two steps: the walk has seen two different sets then.
         """
         tip = self._chain.tip
-        if self._audit is None or self._audit.block_hash != tip.hash:
-            lthash = LtHash()
-            outputs = total_units = 0
-            elements = []
-            for point, utxo in self._store.utxos():
-                outputs += 1
-                total_units += utxo.value
-                elements.append(utxo_element(point, utxo))
-                if len(elements) == _AUDIT_CHUNK:
-                    lthash = lthash.add_many(elements)
-                    elements.clear()
-            self._audit = UtxoAudit(
-                height=tip.height,
-                block_hash=tip.hash,
-                outputs=outputs,
-                total_units=total_units,
-                supply_units=self._chain.supply,
-                utxo_root=lthash.add_many(elements).digest(),
-                chain_root=self.utxo_root,
-            )
-        return self._audit
+        if self._audit is not None and self._audit.block_hash == tip.hash:
+            yield self._audit
+            return
+        lthash = LtHash()
+        outputs = total_units = 0
+        utxos = self._store.utxos()
+        while chunk := list(islice(utxos, _AUDIT_CHUNK)):
+            outputs += len(chunk)
+            total_units += sum(utxo.value for _, utxo in chunk)
+            lthash = lthash.add_many(utxo_element(*item) for item in chunk)
+            yield None
+            if self._chain.tip.hash != tip.hash:
+                return
+        self._audit = UtxoAudit(
+            height=tip.height,
+            block_hash=tip.hash,
+            outputs=outputs,
+            total_units=total_units,
+            supply_units=self._chain.supply,
+            utxo_root=lthash.digest(),
+            chain_root=self.utxo_root,
+        )
+        yield self._audit
 
 
-_AUDIT_CHUNK = 4_096
+_AUDIT_CHUNK = 2_048
