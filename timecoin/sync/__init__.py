@@ -1,0 +1,1 @@
+"""Catching up: following the certified history that peers show (PROTOCOL 8)."""
