@@ -1,0 +1,176 @@
+"""A few nodes of nothing but chain and sync, on a clock that the test turns."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from tests.chain.net import Net
+from timecoin.chain.commit import BlockConnected, Chain, ForkFound
+from timecoin.codec import Wire, decode, encode
+from timecoin.ledger.transaction import Transaction
+from timecoin.machine import (
+    Blame,
+    Broadcast,
+    Effect,
+    Emit,
+    LinkDown,
+    LinkUp,
+    Received,
+    Send,
+    StartTimer,
+    StopTimer,
+    TimerFired,
+)
+from timecoin.params import MAX_FRAME_BYTES
+from timecoin.signal import Signal
+from timecoin.sync.events import (
+    BlockSynced,
+    BodiesFetched,
+    BodiesWanted,
+    CatchingUp,
+    NewTip,
+    SecondCertificate,
+)
+from timecoin.sync.machine import Sync
+
+DELAY_MS = 10
+
+Rewrite = Callable[[bytes, Wire], Wire | None]
+"""(receiver, message) -> what is sent in its place, or None for nothing."""
+
+
+class Desk:
+    """One node; ``rewrite`` makes it dishonest or its line a bad one."""
+
+    def __init__(self, world: World, name: bytes, chain: Chain) -> None:
+        self.world = world
+        self.name = name
+        self.chain = chain
+        self.bodies: dict[bytes, Transaction] = {}
+        self.sync = Sync(chain, self.find)
+        self.rewrite: Rewrite = lambda receiver, message: message
+        self.serves_bodies = True
+        self.blamed: list[tuple[bytes, int, str]] = []
+        self.signals: list[Signal] = []
+        self.changes: list[bool] = []
+        self.timers: dict[tuple[str | int | bytes, ...], int] = {}
+        self.links: list[bytes] = []
+
+    def find(self, wtxid: bytes) -> Transaction | None:
+        return self.bodies.get(wtxid) or self.chain.transaction(wtxid)
+
+    def deliver(self, event: object) -> None:
+        self.carry_out(self.sync.handle(event, self.world.now_ms))
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        signals = []
+        for effect in effects:
+            match effect:
+                case Send(peer, message):
+                    self.send(peer, message)
+                case Broadcast(message):
+                    for peer in self.links:
+                        self.send(peer, message)
+                case StartTimer(name, delay_ms):
+                    self.world.timer_number += 1
+                    number = self.timers[name] = self.world.timer_number
+                    self.world.at(delay_ms, self.fire(name, number))
+                case StopTimer(name):
+                    self.timers.pop(name, None)
+                case Blame(peer, points, reason):
+                    self.blamed.append((peer, points, reason))
+                case Emit(signal):
+                    signals.append(signal)
+                case _:
+                    raise AssertionError(f"sync has no business with {effect}")
+        for signal in signals:
+            self.publish(signal)
+
+    def fire(self, name: tuple[str | int | bytes, ...], number: int) -> Callable[[], None]:
+        def due() -> None:
+            if self.timers.get(name) == number:
+                del self.timers[name]
+                self.deliver(TimerFired(name))
+
+        return due
+
+    def send(self, peer: bytes, message: Wire) -> None:
+        changed = self.rewrite(peer, message)
+        if changed is None or peer not in self.links:
+            return
+        # Over the wire and back: what arrives is decoded, as from a real peer.
+        arrived = decode(encode(changed), type(changed), MAX_FRAME_BYTES)
+        receiver = self.world.desks[peer]
+        self.world.at(DELAY_MS, lambda: receiver.deliver(Received(self.name, arrived)))
+
+    def publish(self, signal: Signal) -> None:
+        self.signals.append(signal)
+        match signal:
+            case BlockSynced(checked, certificate):
+                connected = self.chain.commit(checked, certificate)
+                if isinstance(connected, BlockConnected):
+                    self.world.at(0, lambda: self.deliver(NewTip()))
+                elif connected is not None:
+                    self.signals.append(connected)
+            case BodiesWanted(peers, wtxids):
+                self.world.at(DELAY_MS, lambda: self.fetch(peers, wtxids))
+            case CatchingUp(active):
+                self.changes.append(active)
+            case SecondCertificate(certificate):
+                found = self.chain.witness(certificate)
+                assert isinstance(found, ForkFound)
+                self.signals.append(found)
+
+    def fetch(self, peers: tuple[bytes, ...], wtxids: tuple[bytes, ...]) -> None:
+        for name in peers:
+            desk = self.world.desks[name]
+            if desk.serves_bodies:
+                found = [tx for wtxid in wtxids if (tx := desk.find(wtxid)) is not None]
+                self.bodies.update((tx.wtxid, tx) for tx in found)
+                self.deliver(BodiesFetched(tuple(tx.wtxid for tx in found)))
+                return
+
+    def seen(self, kind: type[Signal]) -> list[Signal]:
+        return [signal for signal in self.signals if type(signal) is kind]
+
+
+class World:
+    """The clock and the lines."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self.now_ms = 1_800_000_000_000
+        self.desks: dict[bytes, Desk] = {}
+        self.timer_number = 0
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = 0
+
+    def desk(self, name: str, chain: Chain | None = None) -> Desk:
+        key = name.encode().ljust(32, b"-")
+        desk = Desk(self, key, chain or self.net.chain())
+        self.desks[key] = desk
+        return desk
+
+    def link(self, one: Desk, other: Desk) -> None:
+        one.links.append(other.name)
+        other.links.append(one.name)
+        one.deliver(LinkUp(other.name, None))
+        other.deliver(LinkUp(one.name, None))
+
+    def cut(self, one: Desk, other: Desk) -> None:
+        one.links.remove(other.name)
+        other.links.remove(one.name)
+        one.deliver(LinkDown(other.name))
+        other.deliver(LinkDown(one.name))
+
+    def at(self, delay_ms: int, call: Callable[[], None]) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (self.now_ms + delay_ms, self._order, call))
+
+    def run(self, ms: int) -> None:
+        end = self.now_ms + ms
+        while self._events and self._events[0][0] <= end:
+            self.now_ms, _, call = heapq.heappop(self._events)
+            call()
+        self.now_ms = end
