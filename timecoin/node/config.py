@@ -20,6 +20,7 @@ from timecoin.rpc.auth import LOOPBACK, IPNetwork, Login, parse_allowip, parse_w
 
 CONFIG_NAME = "timecoin.conf"
 GENESIS_NAME = "genesis.json"
+WALLET_NAME = "wallet.dat"
 COOKIE_NAME = ".cookie"
 DEVNET_LISTEN_HOST = "127.0.0.1"
 MAX_CONFIG_BYTES = 1 << 20

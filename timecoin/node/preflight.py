@@ -17,6 +17,8 @@ from timecoin.node.keyfiles import (
     load_validator_keys,
     validator_key_path,
 )
+from timecoin.node.walletfile import WalletStartError, open_wallet
+from timecoin.wallet.keystore import Keystore
 
 STORE_DIRECTORY = "store"
 
@@ -31,6 +33,8 @@ class Prepared:
 
     genesis: FoundGenesis
     keys: ValidatorKeys | None
+    wallet: Keystore | None
+    """None when it has to be made."""
 
 
 def prepare(config: NodeConfig) -> Prepared:
@@ -40,13 +44,14 @@ def prepare(config: NodeConfig) -> Prepared:
         keys = None
         if config.validator_id is not None:
             keys = load_validator_keys(validator_key_path(config.datadir, config.validator_id))
-    except (GenesisFileError, KeyFileError) as error:
+        wallet = open_wallet(config.datadir, config.network, os.environ)
+    except (GenesisFileError, KeyFileError, WalletStartError) as error:
         raise StartError(str(error)) from error
     check_not_in_use(config.datadir / STORE_DIRECTORY)
     check_port_free("peers", config.listen_host, config.listen_port)
     for host, port in config.rpc.bind:
         check_port_free("rpc", host, port)
-    return Prepared(genesis, keys)
+    return Prepared(genesis, keys, wallet)
 
 
 def check_port_free(part: str, host: str, port: int) -> None:

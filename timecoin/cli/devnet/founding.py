@@ -11,11 +11,18 @@ from timecoin.cli import founding
 from timecoin.cli.devnet.record import DevnetError, NodeRecord
 from timecoin.ledger.genesis import Allocation, genesis_to_json
 from timecoin.node.atomicfile import write_atomically
-from timecoin.node.config import CONFIG_NAME, GENESIS_NAME
-from timecoin.node.keyfiles import new_validator_keys, validator_key_path, write_validator_keys
+from timecoin.node.config import CONFIG_NAME, GENESIS_NAME, WALLET_NAME
+from timecoin.node.keyfiles import (
+    KeyFileError,
+    new_validator_keys,
+    validator_key_path,
+    write_validator_keys,
+)
 from timecoin.node.preflight import StartError, check_port_free
 from timecoin.params import UNITS_PER_TIME, Network
-from timecoin.wallet.keystore import WALLET_NAME, create_wallet
+from timecoin.wallet.derive import Branch
+from timecoin.wallet.errors import WalletFileError
+from timecoin.wallet.keystore import SEED_BYTES, Keystore
 
 HOST = "127.0.0.1"
 RPC_PORT_OFFSET = 100
@@ -61,31 +68,35 @@ def found(directory: Path, nodes: list[NodeRecord], slot_ms: int) -> None:
 
     Every validator is paid into its own wallet; the first one's holds the allocations.
     """
+    now_ms = int(time.time() * 1000)
+    genesis_path = directory / GENESIS_NAME
+    validators, payout_hashes = [], []
     try:
-        genesis_path = directory / GENESIS_NAME
-        validators, addresses = [], []
         for node in nodes:
             datadir = Path(node.datadir)
             keys = new_validator_keys(os.urandom)
             write_validator_keys(validator_key_path(datadir, node.name), keys)
-            pubkey_hash = create_wallet(datadir / WALLET_NAME, os.urandom)
-            addresses.append(pubkey_hash)
+            wallet = Keystore.create(
+                datadir / WALLET_NAME, Network.DEVNET, os.urandom(SEED_BYTES), now_ms
+            )
+            payout_hash = wallet.take(Branch.RECEIVE)
+            payout_hashes.append(payout_hash)
             validators.append(
-                founding.founding_validator(keys, founding.DEFAULT_WEIGHT, pubkey_hash)
+                founding.founding_validator(keys, founding.DEFAULT_WEIGHT, payout_hash)
             )
         genesis = founding.new_genesis(
             Network.DEVNET,
-            time_ms=int(time.time() * 1000),
+            time_ms=now_ms,
             slot_ms=slot_ms,
             base_reward_units=founding.DEFAULT_BASE_REWARD_UNITS[Network.DEVNET],
             validators=validators,
-            allocations=[Allocation(addresses[0], ALLOCATION_UNITS)] * ALLOCATION_COUNT,
+            allocations=[Allocation(payout_hashes[0], ALLOCATION_UNITS)] * ALLOCATION_COUNT,
         )
         write_atomically(genesis_path, genesis_to_json(genesis).encode())
         for node in nodes:
             text = _settings(node, nodes, genesis_path)
             write_atomically(Path(node.datadir) / CONFIG_NAME, text.encode(), mode=0o600)
-    except OSError as error:
+    except (OSError, KeyFileError, WalletFileError) as error:
         raise DevnetError(f"cannot write {directory}: {error}") from error
 
 
