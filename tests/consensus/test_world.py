@@ -271,6 +271,8 @@ class Equivocator:
     def __call__(self, sender: int, receiver: int, message: Wire) -> bool:
         if sender != 0 or not isinstance(message, Proposal) or message.valid_round:
             return False
+        if message.proposer != signing_key(0).public:
+            return False
         twin = self._twins.get((message.height, message.round)) or self._twin(message)
         peer = self._world.peers[receiver]
         delay_ms = self._world.rng.randint(5, 60)

@@ -93,6 +93,8 @@ class World:
         self.crash: Callable[[Peer, object, str], bool] = lambda peer, event, moment: False
         self.blames: list[tuple[int, bytes, str]] = []
         self.ever_signed: dict[tuple[bytes, int, int, int], bytes] = {}
+        self.liars: tuple[bytes, ...] = ()
+        """Voting keys that may sign twice."""
         self.sent = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
@@ -290,6 +292,8 @@ class World:
         self.at(delay_ms, lambda: self.deliver(receiver, Received(sender.name, copy)))
 
     def _signed(self, vote: BlockVote) -> None:
+        if vote.voter in self.liars:
+            return
         position = (vote.voter, vote.height, vote.round, vote.kind)
         first = self.ever_signed.setdefault(position, vote.block_hash)
         assert first == vote.block_hash, f"signed twice: {vote}"

@@ -58,6 +58,10 @@ class Offers:
                     return offer.block
         return None
 
+    def block_hashes(self) -> list[bytes]:
+        """The hashes of all proposed blocks at hand."""
+        return [offer.block.hash for offers in self._rounds.values() for offer, _ in offers]
+
     def senders(self, block_hash: bytes) -> list[bytes]:
         """The peers that sent a proposal of that block."""
         return [

@@ -6,6 +6,7 @@ subjective ones apply to fresh proposals only, and at the time the protocol name
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from timecoin import params
@@ -129,6 +130,11 @@ class Judge:
                 found = error
             self._examined[block.hash] = found
         return found
+
+    def forget_but(self, block_hashes: Iterable[bytes]) -> None:
+        """Remember what was found out about these blocks only."""
+        kept = dict.fromkeys(block_hashes)
+        self._examined = {key: found for key, found in self._examined.items() if key in kept}
 
     def lacks(self, missing: MissingBodies) -> bool:
         """Whether any of the bodies is still missing."""

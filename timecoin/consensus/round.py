@@ -138,7 +138,7 @@ class Instance:
         self.round, self.step, self.lock, self.valid = round_, step, lock, valid
 
     def keep(self, block: Block) -> None:
-        """Hold ``block`` for the whole height."""
+        """Hold ``block`` beside the offers; from round to round only if locked or valid."""
         self._kept[block.hash] = block
 
     def offer(self, offer: Offer) -> Proposal | None:
@@ -154,6 +154,10 @@ class Instance:
         self._armed, self._expired = {}, {}
         self.votes.enter(round_)
         self.offers.enter(round_)
+        matter = [None if self.valid is None else self.valid.block.hash]
+        matter.append(None if self.lock is None else self.lock.block_hash)
+        self._kept = {key: block for key, block in self._kept.items() if key in matter}
+        self._judge.forget_but([*self._kept, *self.offers.block_hashes()])
 
     def arm(self, timeout: Timeout) -> None:
         """The time-out runs now."""
