@@ -1,0 +1,167 @@
+"""The blocking client against a real HTTP server that answers as told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from timecoin.client.blocking import BlockingClient, RpcCallError, RpcUnreachable
+
+Answer = Callable[[dict[str, Any]], tuple[int, bytes]]
+
+
+class _Calls(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.seen.append((self.client_address[1], self.headers["authorization"], body))
+        status, content = self.server.answer(body)
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.close_connection = self.server.closing
+
+    def log_message(self, *args: object) -> None:
+        """Keep quiet."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Calls)
+        self.seen: list[tuple[int, str, dict[str, Any]]] = []
+        self.answer: Answer = lambda call: result(call, None)
+        self.closing = False
+        self.closed = threading.Event()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Tell when a connection was closed."""
+        super().shutdown_request(request)
+        self.closed.set()
+
+
+def result(call: dict[str, Any], value: object) -> tuple[int, bytes]:
+    return 200, json.dumps({"jsonrpc": "2.0", "result": value, "id": call["id"]}).encode()
+
+
+def failure(call: dict[str, Any], error: object) -> tuple[int, bytes]:
+    return 200, json.dumps({"jsonrpc": "2.0", "error": error, "id": call["id"]}).encode()
+
+
+class BlockingClientTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.server = _Server()
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.client = BlockingClient(
+            f"http://127.0.0.1:{self.server.server_port}/", "alice", "se:cret", timeout_s=20
+        )
+        self.addCleanup(self.client.close)
+
+    def test_a_call(self) -> None:
+        self.server.answer = lambda call: result(call, {"txid": "ab"})
+        self.assertEqual(self.client.call("sendtoaddress", ["x", "1.5"]), {"txid": "ab"})
+        _, authorization, call = self.server.seen[0]
+        self.assertEqual(authorization, "Basic YWxpY2U6c2U6Y3JldA==")
+        self.assertEqual(call["method"], "sendtoaddress")
+        self.assertEqual(call["params"], ["x", "1.5"])
+        self.assertEqual(call["jsonrpc"], "2.0")
+
+    def test_named_parameters_and_null(self) -> None:
+        self.assertIsNone(self.client.call("stop", {"a": 1}))
+        self.assertEqual(self.server.seen[0][2]["params"], {"a": 1})
+
+    def test_amounts_are_exact(self) -> None:
+        self.server.answer = lambda call: (
+            200,
+            b'{"jsonrpc":"2.0","result":90071992.54740993,"id":%d}' % call["id"],
+        )
+        self.assertEqual(self.client.call("getbalance"), Decimal("90071992.54740993"))
+
+    def test_one_connection_is_kept(self) -> None:
+        for _ in range(3):
+            self.client.call("uptime")
+        self.assertEqual(len({port for port, _, _ in self.server.seen}), 1)
+        self.assertEqual(len({call["id"] for _, _, call in self.server.seen}), 3)
+
+    def test_a_connection_closed_meanwhile_is_replaced(self) -> None:
+        self.server.closing = True
+        self.client.call("uptime")
+        self.assertTrue(self.server.closed.wait(20))
+        self.client.call("uptime")
+        self.assertEqual(len({port for port, _, _ in self.server.seen}), 2)
+
+    def test_a_call_is_never_sent_twice(self) -> None:
+        """The node may have paid before its connection broke."""
+
+        def vanish(call: dict[str, Any]) -> tuple[int, bytes]:
+            raise ConnectionAbortedError
+
+        self.patch(self.server, "handle_error", lambda *args: None)
+        self.client.call("uptime")
+        self.server.answer = vanish
+        self.assertRaises(RpcUnreachable, self.client.call, "sendtoaddress")
+        self.assertEqual(len(self.server.seen), 2)
+
+    def test_errors_of_the_node(self) -> None:
+        self.server.answer = lambda call: failure(
+            call, {"code": -6, "message": "no funds", "data": [1]}
+        )
+        error = self.assertRaises(RpcCallError, self.client.call, "sendtoaddress")
+        self.assertEqual((error.code, error.message, error.data), (-6, "no funds", [1]))
+
+    def test_what_is_no_answer(self) -> None:
+        for status, body in (
+            (200, b"<html>"),
+            (200, b"[" * 100_000),
+            (200, b"[]"),
+            (200, b'{"jsonrpc":"2.0","result":1,"id":"other"}'),
+            (200, b'{"jsonrpc":"2.0","error":{"message":"x"},"id":1}'),
+            (401, b""),
+            (503, b"busy"),
+        ):
+            content = (status, body)
+            self.server.answer = lambda call: content  # noqa: B023  # called in this turn only
+            self.assertRaises(RpcUnreachable, self.client.call, "uptime")
+
+    def test_time_out(self) -> None:
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def dawdle(call: dict[str, Any]) -> tuple[int, bytes]:
+            release.wait(20)
+            return result(call, "late")
+
+        self.patch(self.server, "handle_error", lambda *args: None)
+        self.server.answer = dawdle
+        error = self.assertRaises(RpcUnreachable, self.client.call, "uptime", (), 0.05)
+        self.assertIn("no answer in time", str(error))
+        release.set()
+        self.server.answer = lambda call: result(call, "fresh")
+        self.assertEqual(self.client.call("uptime"), "fresh")
+
+
+class UnreachableTests(SynchronousTestCase):
+    def test_nobody_listens(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as held:
+            port = held.getsockname()[1]
+        client = BlockingClient(f"http://127.0.0.1:{port}/", "u", "p")
+        self.assertRaises(RpcUnreachable, client.call, "uptime")
+
+    def test_other_urls(self) -> None:
+        for url in ("ftp://host/", "host:1", "http://"):
+            self.assertRaises(ValueError, BlockingClient, url, "u", "p")

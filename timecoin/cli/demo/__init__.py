@@ -1,0 +1,1 @@
+"""``timecoin-cli demo``: three real validators pay, finalize, crash and recover."""
