@@ -176,6 +176,7 @@ class SpendTests(SynchronousTestCase):
 
     def test_more_than_the_inputs(self) -> None:
         self.refuse(payment(outputs=[output(BOB, TIME + 1)]), "bad-txns-in-belowout")
+        self.refuse(payment(outputs=[output(BOB, TIME)]), "min-fee-not-met")
 
     def test_sum_of_inputs(self) -> None:
         rich = (utxo(params.MAX_AMOUNT_UNITS), utxo(1))

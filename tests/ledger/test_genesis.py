@@ -168,6 +168,15 @@ class RefusalTests(SynchronousTestCase):
         self.refuse("base_reward", "base_reward", to="0")
         self.refuse("amount", "base_reward", to="0.000000001")
 
+    def test_largest_numbers(self) -> None:
+        largest = 2**63 - 1
+        validator = replace(START.validators[0], weight=2**32 - 1, expiry_height=largest)
+        start = replace(START, time_ms=largest, slot_ms=largest, validators=(validator,))
+        self.assertEqual(genesis_from_json(genesis_to_json(start)), start)
+        rich = replace(START.allocations[0], value=params.MAX_AMOUNT_UNITS)
+        start = replace(START, allocations=(rich,))
+        self.assertEqual(genesis_from_json(genesis_to_json(start)), start)
+
     def test_validators(self) -> None:
         self.refuse("at least one validator", "validators", to=[])
         self.refuse("weight", "validators", 0, "weight", to=0)

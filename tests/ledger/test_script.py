@@ -34,6 +34,11 @@ class BytesTests(SynchronousTestCase):
         parsed = Multisig(2, KEYS[:3])
         self.check(script.multisig(2, (KEYS[2], KEYS[0], KEYS[1])), expected, parsed)
 
+    def test_multisig_of_one(self) -> None:
+        for count in (1, 15):
+            expected = bytes((2, 1, count)) + b"".join(KEYS[:count])
+            self.check(script.multisig(1, KEYS[:count]), expected, Multisig(1, KEYS[:count]))
+
     def test_data(self) -> None:
         self.check(script.data(b"hello"), b"\x03hello", Data(b"hello"))
         self.check(script.data(b""), b"\x03", Data(b""))
@@ -64,7 +69,7 @@ class BuilderTests(SynchronousTestCase):
 
     def test_multisig_bounds(self) -> None:
         self.assertEqual(len(script.multisig(15, KEYS[:15])), 3 + 15 * 32)
-        for required, count in ((0, 1), (2, 1), (0, 0), (1, 16), (16, 16)):
+        for required, count in ((0, 1), (2, 1), (0, 0), (1, 16), (16, 16), (-1, 1), (256, 1)):
             self.assertRaises(RuleBroken, script.multisig, required, KEYS[:count])
 
     def test_a_key_twice(self) -> None:

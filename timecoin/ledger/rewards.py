@@ -51,8 +51,9 @@ def split_reward(
 ) -> tuple[TxOutput, ...]:
     """The outputs that share out ``reward`` + ``fees`` units exactly.
 
-    ``producer`` is the producer's payout hash: a tenth and all remainders go there. One output for
-    each distinct payout hash, its shares summed, in ascending order; zero shares are left out.
+    ``producer`` is the payout hash of the member that made the block: a tenth and all remainders go
+    there. One output for each distinct payout hash, its shares summed, in ascending order; zero
+    shares are left out.
     """
     shares = tuple(members)
     staked_weight = sum(weight for _, weight, staked in shares if staked)
@@ -67,8 +68,7 @@ def split_reward(
         pot, total_weight = (pool - free, staked_weight) if staked else (free, free_weight)
         units = pot * weight // total_weight
         units_of[payout_hash] = units_of.get(payout_hash, 0) + units
-    rest = total - sum(units_of.values())
-    units_of[producer] = units_of.get(producer, 0) + rest
+    units_of[producer] += total - sum(units_of.values())
     return tuple(
         TxOutput(units, pay_to_pubkey_hash(payout_hash))
         for payout_hash, units in sorted(units_of.items())
