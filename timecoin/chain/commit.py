@@ -7,6 +7,7 @@ the sums, a few snapshots and the last results of checks.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from timecoin.chain.accept import CheckedBlock, check_shape, check_successor
@@ -18,6 +19,7 @@ from timecoin.consensus.ports import Contents, FindBody, Tip
 from timecoin.crypto.keys import Verify
 from timecoin.crypto.lthash import LtHash
 from timecoin.ledger.block import Block
+from timecoin.ledger.connect import Coin
 from timecoin.ledger.genesis import Genesis, genesis_utxos
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction
@@ -146,6 +148,10 @@ class Chain:
     def utxo(self, point: Outpoint) -> Utxo | None:
         """The archived unspent output ``point``."""
         return self._store.utxo(point)
+
+    def utxos(self) -> Iterator[Coin]:
+        """The whole UTXO set, in outpoint order."""
+        return self._store.utxos()
 
     def archived(self, txid: bytes) -> int | None:
         """Height of the block that archived ``txid``."""

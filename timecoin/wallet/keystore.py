@@ -6,23 +6,13 @@ out: it sees payments and gives out addresses, but signs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from timecoin.crypto.hashing import PUBKEY_HASH_BYTES
 from timecoin.crypto.keys import SigningKey
-from timecoin.crypto.secretbox import (
-    DEFAULT_MEM_BYTES,
-    DEFAULT_OPS,
-    NONCE_BYTES,
-    SALT_BYTES,
-    SealedError,
-    open_sealed,
-    seal,
-)
+from timecoin.crypto.secretbox import SealedError, open_sealed
 from timecoin.ledger.script import (
     PAY_TO_PUBKEY_HASH_BYTES,
     STAKE_BYTES,
@@ -34,6 +24,7 @@ from timecoin.ledger.script import (
 from timecoin.params import Network
 from timecoin.wallet.derive import Account, Branch, KeyPath
 from timecoin.wallet.errors import WalletFileError, WalletLocked, WrongState
+from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.walletfile import (
     FORMAT,
     WalletFile,
@@ -45,24 +36,6 @@ from timecoin.wallet.walletfile import (
 SEED_BYTES = 32
 LOOKAHEAD = 20
 """Keys known beyond the last one in use, in each branch (the gap limit of BIP 44)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sealing:
-    """How a seed is sealed under a passphrase.
-
-    ``entropy(byte count)`` gives fresh random bytes; ``ops`` and ``mem_bytes`` are Argon2id's
-    costs.
-    """
-
-    entropy: Callable[[int], bytes]
-    ops: int = DEFAULT_OPS
-    mem_bytes: int = DEFAULT_MEM_BYTES
-
-    def seal(self, seed: bytes, passphrase: str) -> bytes:
-        """The box that holds ``seed``; ``ValueError`` for an empty passphrase. Takes a second."""
-        salt, nonce = self.entropy(SALT_BYTES), self.entropy(NONCE_BYTES)
-        return seal(seed, passphrase, salt, nonce, self.ops, self.mem_bytes)
 
 
 class Keystore:
@@ -85,6 +58,7 @@ class Keystore:
             for index, pubkey_hash in enumerate(self._hashes[branch])
         }
         self._account: Account | None = None
+        self._behind = content.behind
 
     @classmethod
     def create(
@@ -116,6 +90,7 @@ class Keystore:
             secret=secret,
             next=(0, 0),
             hashes=(b"", b""),
+            behind=False,
         )
         keystore = cls(path, network, content)
         keystore._account = Account(seed)
@@ -154,9 +129,10 @@ class Keystore:
         """Unix time at which the seed was made."""
         return self._saved.created_ms
 
-    def path_of(self, pubkey_hash: bytes) -> KeyPath | None:
-        """Which key ``pubkey_hash`` belongs to; None for a foreign one."""
-        return self._paths.get(pubkey_hash)
+    @property
+    def known(self) -> int:
+        """The number of keys that are recognized: those in use and some ahead."""
+        return len(self._paths)
 
     def owner(self, script: bytes) -> KeyPath | None:
         """The own key that spends ``script``: pay-to-pubkey-hash or stake; None if none does."""
@@ -214,6 +190,7 @@ class Keystore:
         """
         if path.index >= self._next[path.branch]:
             self._next[path.branch] = path.index + 1
+            self._behind = self._behind or self.locked
             self._look_ahead()
 
     def save(self) -> None:
@@ -247,15 +224,19 @@ class Keystore:
         except SealedError as error:
             raise WalletFileError(f"{self._path}: {error}") from error
 
-    def unlock_with(self, seed: bytes) -> None:
-        """Have the private keys at hand; ``seed`` comes from :meth:`unsealed`."""
-        self._admit(seed)
+    def unlock_with(self, seed: bytes) -> bool:
+        """Have the private keys at hand; ``seed`` comes from :meth:`unsealed`.
 
-    def unlock(self, passphrase: str) -> None:
-        """:meth:`unsealed` and :meth:`unlock_with` in one, with their errors."""
-        if not self.sealed:
-            raise WrongState("the wallet has no passphrase")
-        self._admit(self.unsealed(passphrase))
+        True when keys in use may have become known just now (those of an old backup): then the
+        chain has to be searched for them.
+        """
+        self._admit(seed)
+        behind, self._behind = self._behind, False
+        return behind
+
+    def unlock(self, passphrase: str) -> bool:
+        """:meth:`unsealed` and :meth:`unlock_with` in one."""
+        return self.unlock_with(self.unsealed(passphrase))
 
     def lock(self) -> None:
         """Forget the private keys; :class:`WrongState` for a wallet without passphrase."""
@@ -306,7 +287,10 @@ class Keystore:
     def _content(self) -> WalletFile:
         receive, change = (b"".join(hashes) for hashes in self._hashes)
         return msgspec.structs.replace(
-            self._saved, next=(self._next[0], self._next[1]), hashes=(receive, change)
+            self._saved,
+            next=(self._next[0], self._next[1]),
+            hashes=(receive, change),
+            behind=self._behind,
         )
 
     def _write(self, content: WalletFile) -> None:

@@ -41,6 +41,8 @@ class WalletFile(Wire, frozen=True):
     """For each branch the number of keys handed out."""
     hashes: tuple[bytes, bytes]
     """For each branch the joined hashes of its keys, some ahead of those handed out."""
+    behind: bool
+    """Whether a locked wallet saw keys in use that it had not handed out: an old backup."""
 
     def __repr__(self) -> str:
         """Without the secret."""

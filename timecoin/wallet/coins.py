@@ -1,0 +1,246 @@
+"""Which outputs are ours, and what may be done with them now.
+
+Two sources: the chain, by blocks or a walk over the UTXO set, and transactions that wait to be
+archived. Of the latter those are followed that spend a coin of ours, from the start, and those
+that pay to us, once they are certified: no one can fill the wallet with promises. Nothing here
+is stored; after a restart the chain and the pool tell it again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from timecoin import params
+from timecoin.ledger.connect import Coin
+from timecoin.ledger.script import TAG_STAKE
+from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
+from timecoin.ledger.utxo import Utxo
+from timecoin.wallet.derive import KeyPath
+
+_STAKE = bytes((TAG_STAKE,))
+
+
+class OwnKeys(Protocol):
+    """Port: which scripts are ours. Seeing one in use may make further ones known."""
+
+    @property
+    def known(self) -> int:
+        """The number of keys that are recognized."""
+
+    def owner(self, script: bytes) -> KeyPath | None:
+        """The own key that spends ``script``."""
+
+    def mark_used(self, path: KeyPath) -> None:
+        """The key at ``path`` was seen in use."""
+
+
+class Standing(enum.Enum):
+    """What may be done with a coin of ours."""
+
+    SPENDABLE = "spendable"
+    """Archived and mature, or final: it may be spent now."""
+    PENDING = "pending"
+    """Its transaction is not final yet."""
+    IMMATURE = "immature"
+    """A reward that has to rest (PROTOCOL 3)."""
+    STAKED = "staked"
+    """The collateral of a masternode."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCoin:
+    """An output of ours that no transaction which we know of spends."""
+
+    point: Outpoint
+    utxo: Utxo
+    """Its ``height`` is the next block's while it waits to be archived."""
+    path: KeyPath
+    standing: Standing
+    confirmations: int
+    """Blocks from the archiving one to the tip; 0 before."""
+
+    def satisfies(self, minconf: int) -> bool:
+        """Whether it has ``minconf`` confirmations; being final is worth one at once."""
+        depth = 0 if self.standing is Standing.PENDING else max(1, self.confirmations)
+        return depth >= minconf
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Sums of own coins, in units; what our waiting transactions spend is in none of them."""
+
+    spendable: int = 0
+    pending: int = 0
+    immature: int = 0
+    staked: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.spendable + self.pending + self.immature + self.staked
+
+
+@dataclass(slots=True)
+class _Waiting:
+    tx: Transaction
+    coins: tuple[tuple[Outpoint, Utxo, KeyPath], ...]
+    final: bool
+
+
+class Coins:
+    """The coins of one set of keys."""
+
+    def __init__(self, keys: OwnKeys) -> None:
+        self._keys = keys
+        self._tip_height = 0
+        self._archived: dict[Outpoint, tuple[Utxo, KeyPath]] = {}
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._waiting_coins: dict[Outpoint, bytes] = {}
+        """Own output of a waiting transaction -> its txid."""
+        self._spenders: dict[Outpoint, list[bytes]] = {}
+        """Every input of every waiting transaction -> who spends it."""
+
+    # reading
+
+    def __iter__(self) -> Iterator[OwnCoin]:
+        """All coins that nothing spends, archived ones first."""
+        for point, (utxo, path) in self._archived.items():
+            if point not in self._spenders:
+                age = self._tip_height - utxo.height
+                yield OwnCoin(point, utxo, path, self._standing(utxo), age + 1)
+        for waiting in self._waiting.values():
+            for point, utxo, path in waiting.coins:
+                if point not in self._spenders:
+                    standing = self._standing(utxo) if waiting.final else Standing.PENDING
+                    yield OwnCoin(point, utxo, path, standing, 0)
+
+    def balance(self, minconf: int = 0) -> Balance:
+        """The sums over coins with at least ``minconf`` confirmations (final counts as one)."""
+        sums = dict.fromkeys(Standing, 0)
+        for coin in self:
+            if coin.satisfies(minconf):
+                sums[coin.standing] += coin.utxo.value
+        return Balance(**{standing.value: units for standing, units in sums.items()})
+
+    def owns(self, point: Outpoint) -> bool:
+        """Whether ``point`` is an output of ours, archived or waiting, spent or not."""
+        return point in self._archived or point in self._waiting_coins
+
+    def follows(self, txid: bytes) -> bool:
+        """Whether ``txid`` waits and concerns us."""
+        return txid in self._waiting
+
+    def is_final(self, txid: bytes) -> bool:
+        """Whether ``txid`` is followed and final."""
+        waiting = self._waiting.get(txid)
+        return waiting is not None and waiting.final
+
+    # the chain
+
+    def rescan(self, utxos: Callable[[], Iterable[Coin]], tip_height: int) -> None:
+        """Learn the archived coins anew from the whole UTXO set at ``tip_height``.
+
+        ``utxos`` is called again whenever that made further keys known.
+        """
+        self._archived.clear()
+        self._tip_height = tip_height
+        self._adopt(utxos)
+
+    def connect(
+        self,
+        height: int,
+        transactions: Sequence[Transaction],
+        spent: Sequence[Coin],
+        created: Sequence[Coin],
+    ) -> tuple[bytes, ...]:
+        """Take in the block at ``height``; the txids of followed transactions it made void."""
+        self._tip_height = height
+        for point, _ in spent:
+            self._archived.pop(point, None)
+        self._adopt(lambda: created)
+        for tx in transactions:
+            self._forget(tx.txid)
+        return tuple(
+            void
+            for tx in transactions
+            for point in tx.outpoints
+            for spender in tuple(self._spenders.get(point, ()))
+            for void in self.drop(spender)
+        )
+
+    def _adopt(self, created: Callable[[], Iterable[Coin]]) -> None:
+        known = -1
+        while known != self._keys.known:
+            known = self._keys.known
+            for point, utxo in created():
+                path = self._keys.owner(utxo.script)
+                if path is not None:
+                    self._archived[point] = (utxo, path)
+                    self._keys.mark_used(path)
+
+    # what waits
+
+    def concerns(self, tx: Transaction, certified: bool) -> bool:
+        """Whether ``tx`` is to be followed: it spends ours, or it is certified and pays to us."""
+        return any(map(self.owns, tx.outpoints)) or (
+            certified and any(self._keys.owner(output.lock_script) for output in tx.outputs)
+        )
+
+    def follow(self, tx: Transaction, final: bool) -> None:
+        """``tx`` waits to be archived: its inputs are taken. What was final stays so."""
+        waiting = self._waiting.get(tx.txid)
+        if waiting is not None:
+            waiting.final = waiting.final or final
+            return
+        height = self._tip_height + 1
+        coins = []
+        for index, output in enumerate(tx.outputs):
+            path = self._keys.owner(output.lock_script)
+            if path is not None:
+                utxo = Utxo(output.value, output.lock_script, height, coinbase=False)
+                coins.append((outpoint(tx.txid, index), utxo, path))
+                self._keys.mark_used(path)
+        self._waiting[tx.txid] = _Waiting(tx, tuple(coins), final)
+        for point, _, _ in coins:
+            self._waiting_coins[point] = tx.txid
+        for point in tx.outpoints:
+            self._spenders.setdefault(point, []).append(tx.txid)
+
+    def drop(self, txid: bytes) -> tuple[bytes, ...]:
+        """``txid`` will never be archived: its inputs are free again.
+
+        It and its followed descendants, which go with it; nothing if it is not followed.
+        """
+        dropped = []
+        doomed = [txid]
+        while doomed:
+            tx = self._forget(doomed.pop())
+            if tx is not None:
+                dropped.append(tx.txid)
+                for index in range(len(tx.outputs)):
+                    doomed.extend(self._spenders.get(outpoint(tx.txid, index), ()))
+        return tuple(dropped)
+
+    def _forget(self, txid: bytes) -> Transaction | None:
+        waiting = self._waiting.pop(txid, None)
+        if waiting is None:
+            return None
+        for point, _, _ in waiting.coins:
+            del self._waiting_coins[point]
+        for point in waiting.tx.outpoints:
+            spenders = self._spenders[point]
+            spenders.remove(txid)
+            if not spenders:
+                del self._spenders[point]
+        return waiting.tx
+
+    def _standing(self, utxo: Utxo) -> Standing:
+        if utxo.script.startswith(_STAKE):
+            return Standing.STAKED
+        rest = params.COINBASE_MATURITY_BLOCKS
+        if utxo.coinbase and self._tip_height + 1 - utxo.height < rest:
+            return Standing.IMMATURE
+        return Standing.SPENDABLE

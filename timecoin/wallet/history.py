@@ -1,0 +1,65 @@
+"""What one transaction means for us, as Bitcoin Core's ``gettransaction`` tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from timecoin.ledger.check import NULL_TXID
+from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
+from timecoin.wallet.derive import Branch, KeyPath
+
+FindOutput = Callable[[Outpoint], TxOutput | None]
+"""An output, spent or not, wherever the node knows its transaction from."""
+Owner = Callable[[bytes], KeyPath | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One output that was received by us, or sent by us to others."""
+
+    category: str
+    """``receive``, ``send``, or ``generate`` for a reward."""
+    index: int
+    lock_script: bytes
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The sums of one transaction over own keys, in units."""
+
+    received_units: int
+    """In outputs of ours, change included."""
+    spent_units: int
+    """By inputs of ours."""
+    fee_units: int | None
+    """None unless every input is ours."""
+    details: tuple[Detail, ...]
+
+    @property
+    def net_units(self) -> int:
+        """What we have gained (or lost, negative), our fee left aside."""
+        return self.received_units - self.spent_units + (self.fee_units or 0)
+
+
+def effect_of(tx: Transaction, find_output: FindOutput, owner: Owner) -> Effect:
+    """What ``tx`` means to whom ``owner`` knows.
+
+    An input whose output ``find_output`` does not know counts as foreign.
+    """
+    inputs = [find_output(point) for point in tx.outpoints]
+    own_inputs = [found.value for found in inputs if found is not None and owner(found.lock_script)]
+    paths = [owner(output.lock_script) for output in tx.outputs]
+    received = sum(o.value for o, path in zip(tx.outputs, paths, strict=True) if path is not None)
+    all_own = len(own_inputs) == len(tx.inputs)
+    fee = sum(own_inputs) - sum(output.value for output in tx.outputs) if all_own else None
+    gained = "generate" if tx.inputs[0].prev_txid == NULL_TXID else "receive"
+    details = []
+    for index, (output, path) in enumerate(zip(tx.outputs, paths, strict=True)):
+        returned = bool(own_inputs) and path is not None and path.branch is Branch.CHANGE
+        if own_inputs and not returned:
+            details.append(Detail("send", index, output.lock_script, output.value))
+        if path is not None and not returned:
+            details.append(Detail(gained, index, output.lock_script, output.value))
+    return Effect(received, sum(own_inputs), fee, tuple(details))

@@ -1,0 +1,116 @@
+"""The wallet under Twisted: passphrases in a thread, and a clock that locks it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from timecoin.wallet.sealing import Sealing
+from timecoin.wallet.wallet import Wallet
+
+MAX_UNLOCK_S = 100_000_000
+"""Bitcoin Core's bound of ``walletpassphrase``: three years."""
+
+T = TypeVar("T")
+
+
+class RunAside(Protocol):
+    """Runs a blocking function in a thread; the Deferred fires in the loop, failures included."""
+
+    def __call__(self, work: Callable[[], T]) -> Deferred[T]:
+        """Start ``work``."""
+
+
+class WalletService(Service):
+    """Unlocks and locks one wallet; one passphrase at a time."""
+
+    def __init__(
+        self, wallet: Wallet, sealing: Sealing, clock: IReactorTime, run_aside: RunAside
+    ) -> None:
+        self.setName("wallet")
+        self.wallet = wallet
+        self._sealing = sealing
+        self._clock = clock
+        self._run_aside = run_aside
+        self._queue = DeferredLock()
+        self._timer: IDelayedCall | None = None
+        self._lockings = 0
+
+    def unlock(self, passphrase: str, timeout_s: int) -> Deferred[None]:
+        """Allow payments for ``timeout_s`` seconds from success on; a later call counts anew.
+
+        ``ValueError`` for a time-out outside 0 .. :data:`MAX_UNLOCK_S`. Fails with
+        ``WrongPassphrase``, or ``WrongState`` for a wallet without passphrase; nothing changes.
+        """
+        if not 0 <= timeout_s <= MAX_UNLOCK_S:
+            raise ValueError(f"{timeout_s} seconds are not within 0 .. {MAX_UNLOCK_S}")
+        lockings = self._lockings
+
+        def opened(seed: bytes) -> None:
+            if lockings == self._lockings:  # else a lock was asked for after this
+                self.wallet.unlock_with(seed)
+                self._lock_after(timeout_s)
+
+        def run() -> Deferred[None]:
+            work = self._run_aside(lambda: self.wallet.keystore.unsealed(passphrase))
+            return work.addCallback(opened)
+
+        return self._queue.run(run)
+
+    def lock(self) -> None:
+        """Forget the private keys now; ``WrongState`` for a wallet without passphrase."""
+        self.wallet.lock()
+        self._lockings += 1
+        self._stop_timer()
+
+    def change_passphrase(self, old: str | None, new: str) -> Deferred[None]:
+        """Seal the seed under ``new``; ``old`` is None for a wallet without passphrase.
+
+        That one is locked then; another stays as it is. Fails with ``WrongPassphrase``,
+        ``WrongState``, ``WalletFileError``, or ``ValueError`` for an empty passphrase; nothing
+        changes.
+        """
+        keystore = self.wallet.keystore
+
+        def run() -> Deferred[None]:
+            work = self._run_aside(lambda: self._sealing.seal(keystore.unsealed(old), new))
+            return work.addCallback(keystore.reseal)
+
+        return self._queue.run(run)
+
+    @property
+    def locks_in_s(self) -> int | None:
+        """Seconds until it locks itself; None when no passphrase is in force."""
+        if self._timer is None:
+            return None
+        return max(0, int(self._timer.getTime() - self._clock.seconds()))
+
+    def stopService(self) -> Deferred[None]:
+        """Lock, and write what has not been written yet."""
+        super().stopService()
+        self._lockings += 1
+        self._stop_timer()
+        return self._queue.run(self._close)
+
+    def _close(self) -> None:
+        keystore = self.wallet.keystore
+        if keystore.sealed:
+            keystore.lock()
+        keystore.save()
+
+    def _lock_after(self, timeout_s: int) -> None:
+        self._stop_timer()
+        self._timer = self._clock.callLater(timeout_s, self._expired)
+
+    def _expired(self) -> None:
+        self._timer = None
+        self.wallet.lock()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
