@@ -177,6 +177,12 @@ class RefusalTests(SynchronousTestCase):
         start = replace(START, allocations=(rich,))
         self.assertEqual(genesis_from_json(genesis_to_json(start)), start)
 
+    def test_least_numbers(self) -> None:
+        validator = replace(START.validators[0], weight=1, expiry_height=0)
+        coin = replace(START.allocations[0], value=1)
+        start = Genesis(1, 3, 0, 1, 1, (validator,), (coin,))
+        self.assertEqual(genesis_from_json(genesis_to_json(start)), start)
+
     def test_validators(self) -> None:
         self.refuse("at least one validator", "validators", to=[])
         self.refuse("weight", "validators", 0, "weight", to=0)
