@@ -61,7 +61,7 @@ class Node:
         key = None if settings.identity is None else settings.identity.key
         self.voting_pubkey = None if key is None else key.public
         self.chain = Chain(genesis, store, verify)
-        self.views = ChainViews(self.chain, store, genesis.hash)
+        self.views = ChainViews(self.chain, store)
         self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify)
         self.exchange = Exchange(self._find_body)
         self.finality = Finality(

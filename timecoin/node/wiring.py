@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from timecoin.chain.commit import BlockConnected
+from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus_events
 from timecoin.finality import events as finality_events
 from timecoin.mempool.exchange import BodiesFetched, Fetch
@@ -27,10 +27,12 @@ def wire(node: Node, network: Network) -> None:
     """Join the signals of ``node``."""
     deliver, signals = node.driver.deliver, node.signals
 
+    def publish(outcome: BlockConnected | ForkFound | None) -> None:
+        if outcome is not None:
+            signals.publish(outcome)
+
     def commit(decided: consensus_events.Decided | sync_events.BlockSynced) -> None:
-        connected = node.chain.commit(decided.checked, decided.certificate)
-        if connected is not None:
-            signals.publish(connected)
+        publish(node.chain.commit(decided.checked, decided.certificate))
 
     def connected(block: BlockConnected) -> None:
         network.set_height(block.block.height)
@@ -39,29 +41,31 @@ def wire(node: Node, network: Network) -> None:
         deliver(node.sync, sync_events.NewTip())
 
     def fetched(bodies: BodiesFetched) -> None:
-        deliver(node.finality, finality_events.BodiesFetched(bodies.wtxids))
         deliver(node.consensus, consensus_events.BodiesFetched(bodies.wtxids))
         deliver(node.sync, sync_events.BodiesFetched(bodies.wtxids))
 
-    def wanted(
-        bodies: consensus_events.BodiesWanted
-        | finality_events.BodiesWanted
-        | sync_events.BodiesWanted,
-    ) -> None:
+    def wanted(bodies: consensus_events.BodiesWanted | sync_events.BodiesWanted) -> None:
         deliver(node.exchange, Fetch(bodies.peers, bodies.wtxids))
 
     def catching_up(change: sync_events.CatchingUp) -> None:
         deliver(node.finality, finality_events.CatchUpChanged(change.active))
         deliver(node.consensus, consensus_events.CatchUpChanged(change.active))
 
+    def second_certificate(found: sync_events.SecondCertificate) -> None:
+        publish(node.chain.witness(found.certificate))
+
+    def safety_broken(proof: consensus_events.SafetyBroken) -> None:
+        publish(node.chain.record_fork(proof.first, proof.second))
+
     signals.subscribe(consensus_events.Decided, commit)
     signals.subscribe(sync_events.BlockSynced, commit)
     signals.subscribe(BlockConnected, connected)
     signals.subscribe(BodiesFetched, fetched)
     signals.subscribe(consensus_events.BodiesWanted, wanted)
-    signals.subscribe(finality_events.BodiesWanted, wanted)
     signals.subscribe(sync_events.BodiesWanted, wanted)
     signals.subscribe(sync_events.CatchingUp, catching_up)
+    signals.subscribe(sync_events.SecondCertificate, second_certificate)
+    signals.subscribe(consensus_events.SafetyBroken, safety_broken)
 
 
 def observe(node: Node, kind: type[S], listener: Callable[[S], None]) -> None:
