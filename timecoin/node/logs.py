@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 SHORT_HASH_CHARS = 16
 _PACKAGE = "timecoin."
 
+# On a class a Logger would take the class's name for its namespace.
+_consensus = Logger("timecoin.consensus")
+_chain = Logger("timecoin.chain")
+_finality = Logger("timecoin.finality")
+_sync = Logger("timecoin.sync")
+
 
 def text_observer(out: IO[str], level: str) -> ILogObserver:
     """Writes events from ``level`` up to ``out``; Twisted's own only from warnings up."""
@@ -70,11 +76,6 @@ def _name(block_hash: bytes) -> str:
 class NodeLog:
     """The readable history of a node: one method a line."""
 
-    _consensus = Logger("timecoin.consensus")
-    _chain = Logger("timecoin.chain")
-    _finality = Logger("timecoin.finality")
-    _sync = Logger("timecoin.sync")
-
     def attach(self, node: Node) -> None:
         """Write a line for everything of note that ``node`` does from now on."""
         observe(node, consensus.RoundStarted, self.round_started)
@@ -93,7 +94,7 @@ class NodeLog:
 
     def round_started(self, fact: consensus.RoundStarted) -> None:
         """A round began."""
-        self._consensus.debug(
+        _consensus.debug(
             "height {height} round {round}: slot {slot}, proposer {proposer}",
             height=fact.height,
             round=fact.round,
@@ -103,7 +104,7 @@ class NodeLog:
 
     def proposing(self, fact: consensus.Proposing) -> None:
         """This node proposes."""
-        self._consensus.info(
+        _consensus.info(
             "height {height} round {round}: proposing {block} with {entries} transactions",
             height=fact.height,
             round=fact.round,
@@ -113,7 +114,7 @@ class NodeLog:
 
     def proposal_refused(self, fact: consensus.ProposalRefused) -> None:
         """A proposal is not prepared here."""
-        self._consensus.warn(
+        _consensus.warn(
             "height {height} round {round}: refused {block} of {proposer}: {reason}",
             height=fact.height,
             round=fact.round,
@@ -140,7 +141,7 @@ class NodeLog:
 
     def equivocation(self, fact: consensus.Equivocation) -> None:
         """Somebody signed twice."""
-        self._consensus.error(
+        _consensus.error(
             "evidence: two signatures of one member at height {height} round {round}: "
             "{first!r} and {second!r}",
             height=fact.first.height,
@@ -160,7 +161,7 @@ class NodeLog:
     def finalized(self, fact: BlockConnected) -> None:
         """A block is part of history."""
         reward = fact.block.body.reward
-        self._chain.info(
+        _chain.info(
             "finalized height {height}: {block} with {entries} transactions, "
             "reward and fees {reward} TIME",
             height=fact.block.height,
@@ -171,7 +172,7 @@ class NodeLog:
 
     def emergency(self, fact: EmergencyRaised) -> None:
         """Two certified transactions conflict."""
-        self._finality.critical(
+        _finality.critical(
             "EMERGENCY: {first} and {second} are both certified and conflict; signed twice by "
             "{signers}",
             first=fact.first.hex(),
@@ -181,7 +182,7 @@ class NodeLog:
 
     def catching_up(self, fact: CatchingUp) -> None:
         """This node is behind its peers, or no longer."""
-        self._sync.info("catching up with peers" if fact.active else "caught up with peers")
+        _sync.info("catching up with peers" if fact.active else "caught up with peers")
 
     def _vote(
         self,
@@ -191,7 +192,7 @@ class NodeLog:
         | consensus.PrecommitCast
         | consensus.PrecommitQuorum,
     ) -> None:
-        self._consensus.info(
+        _consensus.info(
             "height {height} round {round}: {what} {block} ({weight} of {total})",
             height=fact.height,
             round=fact.round,
@@ -202,7 +203,7 @@ class NodeLog:
         )
 
     def _two_blocks(self, height: int, first: bytes, second: bytes) -> None:
-        self._consensus.critical(
+        _consensus.critical(
             "SAFETY BROKEN at height {height}: both {first} and {second} have a quorum; "
             "more than a third of the weight signed twice; no further block is taken",
             height=height,

@@ -27,11 +27,12 @@ from timecoin.store.rocks import RocksEngine
 AGENT = f"timecoin/{__version__}"
 SALT_BYTES = 32
 
+_store_log = Logger("timecoin.store")
+_node_log = Logger("timecoin.node")
+
 
 class StoreService(Service):
     """Holds the data directory open; the last to stop."""
-
-    _log = Logger("timecoin.store")
 
     def __init__(self, engine: RocksEngine, offload: ThreadOffload, where: str) -> None:
         self.setName("store")
@@ -42,7 +43,7 @@ class StoreService(Service):
     def startService(self) -> None:
         """Say where the data is."""
         super().startService()
-        self._log.info("opened {where}", where=self._where)
+        _store_log.info("opened {where}", where=self._where)
 
     def stopService(self) -> Deferred[None]:
         """Wait for what is being written, then close."""
@@ -53,8 +54,6 @@ class StoreService(Service):
 class CoreService(Service):
     """Runs the machines."""
 
-    _log = Logger("timecoin.node")
-
     def __init__(self, node: Node, validator_id: str | None) -> None:
         self.setName("node")
         self._node = node
@@ -64,7 +63,7 @@ class CoreService(Service):
         """Restore and start the machines."""
         super().startService()
         node = self._node
-        self._log.info(
+        _node_log.info(
             "{role}, genesis {genesis}, height {height}",
             role="follows the chain"
             if node.voting_pubkey is None

@@ -41,6 +41,8 @@ EX_USAGE = 64
 EX_FAILURE = 1
 DEFAULT_LOG_FILE = "twistd.log"
 
+_log = Logger("timecoin.node")
+
 START_ERRORS = (
     StartError,
     StoreError,
@@ -121,8 +123,6 @@ for _option in OPTIONS:
 class NodeService(OrderedMultiService):
     """All parts of a node; they are made when it starts, after twistd has become a daemon."""
 
-    _log = Logger("timecoin.node")
-
     def __init__(
         self, config: NodeConfig, prepared: Prepared, observer: ILogObserver | None
     ) -> None:
@@ -160,7 +160,7 @@ class NodeService(OrderedMultiService):
 
     def crash(self, error: Exception) -> None:
         """End the process with status 1: a fault of this program or of the disk."""
-        self._log.failure("the node stops", Failure(error))
+        _log.failure("the node stops", Failure(error))
         tell(f"internal error, the node stops: {type(error).__name__}: {error}")
         atexit.register(_exit_with_failure)
         self.stop()
