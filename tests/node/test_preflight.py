@@ -18,7 +18,8 @@ from timecoin.node.keyfiles import new_validator_keys, validator_key_path, write
 from timecoin.node.preflight import Prepared, StartError, prepare
 from timecoin.node.walletfile import PASSPHRASE_VARIABLE
 from timecoin.params import Network
-from timecoin.wallet.keystore import Keystore, Sealing
+from timecoin.wallet.keystore import Keystore
+from timecoin.wallet.sealing import Sealing
 
 HOLD_LOCK = """
 import fcntl, sys

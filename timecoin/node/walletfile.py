@@ -15,7 +15,8 @@ from timecoin.crypto.secretbox import WrongPassphrase
 from timecoin.node.config import WALLET_NAME
 from timecoin.params import Network
 from timecoin.wallet.errors import WalletError, WalletMissing
-from timecoin.wallet.keystore import SEED_BYTES, Keystore, Sealing
+from timecoin.wallet.keystore import SEED_BYTES, Keystore
+from timecoin.wallet.sealing import Sealing
 
 PASSPHRASE_VARIABLE = "TIMECOIN_WALLET_PASSPHRASE"
 
