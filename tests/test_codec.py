@@ -9,7 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from timecoin.codec import U8, U32, U64, Bytes32, CodecError, Wire, decode, encode
+from timecoin.codec import (
+    U8,
+    U32,
+    U64,
+    Bytes12,
+    Bytes20,
+    Bytes32,
+    Bytes64,
+    Bytes80,
+    CodecError,
+    Wire,
+    decode,
+    encode,
+)
 
 
 class Inner(Wire, frozen=True):
@@ -88,6 +101,19 @@ class BoundTests(SynchronousTestCase):
     def test_byte_strings_of_the_wrong_length(self) -> None:
         self.refuse(raw(0, 0, 0, bytes(31), ()), "$[3]")
         self.refuse(raw(0, 0, 0, bytes(33), ()), "$[3]")
+
+    def test_every_fixed_length(self) -> None:
+        for kind, size in (
+            (Bytes12, 12),
+            (Bytes20, 20),
+            (Bytes32, 32),
+            (Bytes64, 64),
+            (Bytes80, 80),
+        ):
+            text = encode(bytes(size))
+            self.assertEqual(decode(text, kind, 100), bytes(size))
+            for other in (size - 1, size + 1):
+                self.assertRaises(CodecError, decode, encode(bytes(other)), kind, 100)
 
     def test_wrong_types(self) -> None:
         self.refuse(raw(1.0, 0, 0, bytes(32), ()), "$[0]")

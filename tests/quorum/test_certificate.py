@@ -211,6 +211,11 @@ class ReceiptSetTests(SynchronousTestCase):
         receipts = receipt_set({0: (0,), 1: (0,), 2: (0,)})
         self.refuse(receipts, "no leaf", FOUR, active_set({2: 100, 3: 100}))
 
+    def test_one_and_sixty_four_leaves(self) -> None:
+        for count in (1, 64):
+            stored = dict.fromkeys(range(3), range(count))
+            self.assertEqual(self.check(receipt_set(stored, count)), tuple(range(count)))
+
     def test_leaf_count(self) -> None:
         good = receipt_set({0: (0,), 1: (0,), 2: (0,)})
         for count in (0, 65):
