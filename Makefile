@@ -53,7 +53,7 @@ demo: install
 	@$(BIN)/timecoin-cli demo
 
 devnet: install
-	@$(BIN)/timecoin-cli devnet run
+	@$(BIN)/timecoin-cli devnet start
 
 test: install
 	@$(TRIAL) $(TESTS)
