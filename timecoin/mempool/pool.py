@@ -160,18 +160,23 @@ class Pool:
             return self._refuse_missing()
         return self.admit(tx, now_ms)
 
-    def admit(self, tx: Transaction, now_ms: int) -> Verdict:
-        """Judge ``tx`` by the ledger's rules and take it in, or say why not."""
+    def admit(self, tx: Transaction, now_ms: int, certified: bool = False) -> Verdict:
+        """Judge ``tx`` by the ledger's rules and take it in, or say why not.
+
+        One that is ``certified`` is judged by those rules alone: the network has accepted it, so
+        this node's policy and limits, and refusals for their sake, have no say.
+        """
         if tx.txid in self._entries or self._view.archived(tx.txid) is not None:
             return Verdict(Admission.KNOWN)
         remembered = self._refused.get(tx.wtxid)
-        if remembered is not None:
+        if remembered is not None and not (certified and remembered.rule == "dust"):
             return remembered
         if self._orphans.get(tx.wtxid) is not None and self._missing(tx) is not None:
             return Verdict(Admission.KNOWN)
         try:
             check_structure(tx)
-            self._check_policy(tx)
+            if not certified:
+                self._check_policy(tx)
             missing = self._missing(tx)
             if missing is not None:
                 if self._spent_in_chain(missing):
@@ -190,13 +195,14 @@ class Pool:
         except RuleBroken as broken:
             verdict = Verdict(Admission.REFUSED, broken.rule, broken.detail)
             return verdict if broken.rule in _PASSING else self._remember(tx, verdict)
-        return self._insert(tx, fee_units, now_ms)
+        return self._insert(tx, fee_units, now_ms, certified)
 
-    def _insert(self, tx: Transaction, fee_units: int, now_ms: int) -> Verdict:
+    def _insert(self, tx: Transaction, fee_units: int, now_ms: int, certified: bool) -> Verdict:
         size = len(tx.encoded)
-        if any(len(self.spenders(p)) >= self._limits.max_conflicts for p in tx.outpoints):
+        crowded = any(len(self.spenders(p)) >= self._limits.max_conflicts for p in tx.outpoints)
+        if crowded and not certified:
             return Verdict(Admission.REFUSED, "too-many-conflicts", "conflict set is full")
-        if not self._make_room(fee_units, size):
+        if not certified and not self._make_room(fee_units, size):
             return Verdict(Admission.REFUSED, "mempool-full", "fee rate below the pool's lowest")
         self._sequence += 1
         entry = PoolEntry(tx, fee_units, size, now_ms, self._sequence)

@@ -1,0 +1,1 @@
+"""Agreeing on a transaction in under a second: polls, certificates, receipts (PROTOCOL 5)."""

@@ -1,0 +1,298 @@
+"""The entry node: transactions become batches, batches become polls, votes become certificates.
+
+Flushing adapts: at once when nothing is under way, else at 64 transactions or when the oldest is
+10 ms old (PROTOCOL 5, Batch and query). A node outside the active set relays instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from timecoin import params
+from timecoin.crypto.keys import SigningKey
+from timecoin.crypto.merkle import merkle_root
+from timecoin.finality.context import Context
+from timecoin.finality.messages import Answer, Query, Relay, VoteReply
+from timecoin.finality.parameters import (
+    BAD_SIGNATURE_POINTS,
+    BATCH_BYTES,
+    MALFORMED_POINTS,
+    MAX_RETRIES,
+    MAX_RUNNING_POLLS,
+    RELAY_PEERS,
+    RETRY_MAX_MS,
+    UNSOLICITED_POINTS,
+)
+from timecoin.finality.poll import Poll
+from timecoin.finality.sample import first_wave, stake_order, union_weights
+from timecoin.finality.votes import Voter
+from timecoin.ledger.transaction import Transaction
+from timecoin.machine import Blame, Effect, Send, StartTimer, StopTimer
+from timecoin.masternodes.active_set import ActiveSet
+from timecoin.quorum.bitmap import is_bitmap
+from timecoin.quorum.certificate import BatchCertificate
+from timecoin.quorum.statement import vote_statement
+
+POLL = "poll"
+"""The scheduled task (POLL, txid): poll a transaction that has no certificate yet."""
+BATCH = "batch"
+"""The scheduled task (BATCH, root): poll a failed batch again, as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """A certificate made here, and the peers that were sent the batch's bodies."""
+
+    certificate: BatchCertificate
+    certified: tuple[int, ...]
+    asked: tuple[bytes, ...]
+
+
+class Batches:
+    """The queue of transactions to be polled, and the polls under way."""
+
+    def __init__(self, context: Context, voter: Voter) -> None:
+        self._context = context
+        self._voter = voter
+        self._queue: dict[bytes, None] = {}
+        self._polls: dict[int, Poll] = {}
+        self._polled: dict[bytes, int] = {}
+        self._failures: dict[bytes, int] = {}
+        self._failed: dict[bytes, tuple[bytes, ...]] = {}
+        self._formed: list[Formed] = []
+        self.polls_begun = 0
+        self.transactions_polled = 0
+        self.votes_received = 0
+
+    @property
+    def running(self) -> int:
+        """Number of polls under way."""
+        return len(self._polls)
+
+    @property
+    def queued(self) -> int:
+        """Number of transactions that wait for a batch."""
+        return len(self._queue)
+
+    def is_polled(self, txid: bytes) -> bool:
+        """Whether ``txid`` waits for a batch or is in a running poll."""
+        return txid in self._queue or txid in self._polled
+
+    def is_asked(self, request: int) -> bool:
+        """Whether ``request`` is a running poll of a batch."""
+        return request in self._polls
+
+    def take_formed(self) -> list[Formed]:
+        """The certificates made since the last call."""
+        formed, self._formed = self._formed, []
+        return formed
+
+    # the queue
+
+    def add(self, txid: bytes, now_ms: int) -> list[Effect]:
+        """Poll ``txid`` of the pool with the next batch."""
+        if self.is_polled(txid):
+            return []
+        self._queue[txid] = None
+        if not self._polls or len(self._queue) >= params.BATCH_MAX_TRANSACTIONS:
+            return self.flush(now_ms)
+        if len(self._queue) == 1:
+            return [StartTimer(("flush",), self._context.params.batch_delay_ms)]
+        return []
+
+    def add_again(self, root: bytes, now_ms: int) -> list[Effect]:
+        """The task (BATCH, root) is due. The same batch has the same root, so members that voted
+        give the same vote once more; in other company they would refuse a second one."""
+        effects = self.flush(now_ms)
+        for txid in self._failed.pop(root, ()):
+            if not self.is_polled(txid):
+                self._queue[txid] = None
+        return effects + self.flush(now_ms)
+
+    def soon(self, txid: bytes, now_ms: int) -> None:
+        """Poll ``txid``, locally accepted just now; others come to that at about the same time."""
+        delay_ms = self._context.rng.randrange(self._context.params.answer_timeout_ms)
+        self._context.schedule.put((POLL, txid), now_ms + delay_ms)
+
+    def later(self, txid: bytes, now_ms: int) -> None:
+        """Poll ``txid`` if it has no certificate by then, later each time."""
+        self._context.schedule.put((POLL, txid), now_ms + self._pause(txid))
+
+    def forget(self, txid: bytes) -> None:
+        """``txid`` is certified or waits no longer."""
+        self._queue.pop(txid, None)
+        self._failures.pop(txid, None)
+        self._context.schedule.drop((POLL, txid))
+
+    def flush(self, now_ms: int) -> list[Effect]:
+        """Begin polls for all that is queued, as far as there is room for polls."""
+        effects: list[Effect] = []
+        while self._queue and len(self._polls) < MAX_RUNNING_POLLS:
+            snapshots = self._context.committee.vote_snapshots(self._context.anchor(now_ms))
+            key = None if self._context.catching_up else self._context.committee.signer(snapshots)
+            batch = self._next_batch(key is not None, now_ms)
+            if not batch:
+                continue
+            if key is None or snapshots is None:
+                effects += self._relay(batch, now_ms)
+            else:
+                effects += self._begin(key, snapshots, batch, now_ms)
+        return effects
+
+    def _next_batch(self, voting: bool, now_ms: int) -> tuple[Transaction, ...]:
+        batch: list[Transaction] = []
+        size = 0
+        for txid in tuple(self._queue):
+            entry = self._context.pool.entry(txid)
+            if entry is None or entry.certified:
+                del self._queue[txid]
+                continue
+            if voting and not self._voter.is_votable(entry.tx):
+                # Undecided or lost: Snowball or a block decides. Look again later.
+                del self._queue[txid]
+                self.later(txid, now_ms)
+                continue
+            size += entry.size
+            if len(batch) == params.BATCH_MAX_TRANSACTIONS or (batch and size > BATCH_BYTES):
+                break
+            del self._queue[txid]
+            batch.append(entry.tx)
+        return tuple(batch)
+
+    def _relay(self, batch: tuple[Transaction, ...], now_ms: int) -> list[Effect]:
+        peers = self._context.committee.some_staked(RELAY_PEERS)
+        for tx in batch:
+            self.later(tx.txid, now_ms)
+        return [Send(peer, Relay(batch)) for peer in peers]
+
+    # polls
+
+    def _begin(
+        self,
+        key: SigningKey,
+        snapshots: tuple[ActiveSet, ...],
+        batch: tuple[Transaction, ...],
+        now_ms: int,
+    ) -> list[Effect]:
+        context = self._context
+        anchor = context.anchor(now_ms)
+        vote, effects = self._voter.vote(key, key.public, anchor, batch, now_ms)
+        if vote is None:
+            for tx in batch:
+                self.later(tx.txid, now_ms)
+            return effects
+        weights = union_weights(snapshots)
+        weights.pop(key.public, None)
+        order = [
+            (peer, voter)
+            for voter in stake_order(weights, context.rng)
+            if (peer := context.committee.peer_of(voter)) is not None
+        ]
+        voters = [voter for _, voter in order]
+        extra = context.params.extra_weight_percent
+        count = first_wave((key.public,), voters, snapshots, extra)
+        request = context.requests.take()
+        poll = Poll(anchor, batch, snapshots, tuple(order[count:]))
+        poll.add(key.public, vote)
+        self.polls_begun += 1
+        self.transactions_polled += len(batch)
+        self._polls[request] = poll
+        for tx in batch:
+            self._polled[tx.txid] = request
+            context.schedule.drop((POLL, tx.txid))
+        if poll.is_settled or not order:
+            return effects + self._close(request, now_ms)
+        effects += self._ask(request, poll, order[:count])
+        effects.append(StartTimer(("poll", request), context.params.second_wave_ms))
+        return effects
+
+    def _ask(self, request: int, poll: Poll, peers: list[tuple[bytes, bytes]]) -> list[Effect]:
+        wtxids = tuple(tx.wtxid for tx in poll.batch)
+        query = Query(request, poll.anchor, wtxids, poll.batch, True)
+        poll.asked.update(peers)
+        return [Send(peer, query) for peer, _ in peers]
+
+    def take(self, peer: bytes, answer: Answer, now_ms: int) -> list[Effect]:
+        """An answer to a running poll; a vote is checked once and counted by the snapshots."""
+        poll = self._polls[answer.request]
+        voter = poll.asked.get(peer)
+        if voter is None or peer in poll.answered:
+            return [Blame(peer, UNSOLICITED_POINTS, "answer that was not asked for")]
+        if len(answer.answers) != len(poll.batch):
+            return [Blame(peer, MALFORMED_POINTS, "answer does not fit the query")]
+        if answer.vote is not None:
+            fault = self._check(poll, voter, answer.vote)
+            if fault is not None:
+                return [Blame(peer, BAD_SIGNATURE_POINTS, fault)]
+            poll.add(voter, answer.vote)
+            self.votes_received += 1
+        poll.answered[peer] = None
+        if poll.is_settled or poll.is_exhausted:
+            return [StopTimer(("poll", answer.request)), *self._close(answer.request, now_ms)]
+        if poll.later and len(poll.answered) == len(poll.asked):
+            return self._second_wave(answer.request, poll)
+        return []
+
+    def _check(self, poll: Poll, voter: bytes, vote: VoteReply) -> str | None:
+        """What is wrong with ``vote``, if anything."""
+        count = len(poll.batch)
+        if not is_bitmap(vote.reject_bitmap, count):
+            return "malformed reject bitmap"
+        statement = vote_statement(
+            self._context.chain_id, poll.anchor, poll.root, count, vote.reject_bitmap
+        )
+        if not self._context.verify(voter, statement, vote.signature):
+            return "bad signature of a vote"
+        return None
+
+    def time_out(self, request: int, now_ms: int) -> list[Effect]:
+        """The timer ("poll", request) fired: ask the rest, or make do with the votes at hand."""
+        poll = self._polls.get(request)
+        if poll is None:
+            return []
+        return self._close(request, now_ms) if poll.last else self._second_wave(request, poll)
+
+    def _second_wave(self, request: int, poll: Poll) -> list[Effect]:
+        rest, poll.later, poll.last = poll.later, (), True
+        pause_ms = self._context.params.answer_timeout_ms
+        return [*self._ask(request, poll, list(rest)), StartTimer(("poll", request), pause_ms)]
+
+    def _close(self, request: int, now_ms: int) -> list[Effect]:
+        poll = self._polls.pop(request)
+        certified = poll.certified()
+        for tx in poll.batch:
+            self._polled.pop(tx.txid, None)
+        if certified:
+            self._formed.append(Formed(poll.certificate(), certified, tuple(poll.asked)))
+        failed = tuple(
+            tx.txid
+            for leaf, tx in enumerate(poll.batch)
+            if leaf not in certified and tx.txid in self._context.pool
+        )
+        if failed:
+            self._repeat(failed, now_ms)
+        return self.flush(now_ms) if self._queue and not self._polls else []
+
+    def _repeat(self, failed: tuple[bytes, ...], now_ms: int) -> None:
+        if len(self._failed) >= MAX_RETRIES:
+            for txid in failed:
+                self.later(txid, now_ms)
+            return
+        root = merkle_root(failed)
+        pause_ms = max([self._pause(txid) for txid in failed])
+        self._failed[root] = failed
+        self._context.schedule.put((BATCH, root), now_ms + pause_ms)
+
+    def _pause(self, txid: bytes) -> int:
+        failures = self._failures.get(txid, 0)
+        self._failures[txid] = failures + 1
+        pause_ms = min(RETRY_MAX_MS, self._context.params.repoll_ms << min(failures, 10))
+        return self._context.jitter(pause_ms)
+
+    def connected(self, now_ms: int) -> list[Effect]:
+        """The tip has changed: polls whose anchor nobody answers any more end."""
+        effects: list[Effect] = []
+        old = [r for r, poll in self._polls.items() if not self._context.is_current(poll.anchor)]
+        for request in old:
+            effects += [StopTimer(("poll", request)), *self._close(request, now_ms)]
+        return effects

@@ -1,0 +1,151 @@
+"""The certificates that this node holds, by batch and by transaction (PROTOCOL 5, Certificate).
+
+None is ever dropped while a transaction that it certifies waits: it ends when each of them is
+archived, or void because another archived transaction spent an input of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from timecoin.finality.messages import SignedReceipt
+from timecoin.finality.parameters import MAX_CERTIFICATES_PER_TRANSACTION
+from timecoin.quorum.certificate import BatchCertificate, BatchVote, ReceiptSet
+
+CERTIFICATES = "certificates"
+"""root | anchor (u64, big-endian) -> BatchCertificate."""
+FINALS = "finals"
+"""root | anchor | tip (u64, big-endian) -> ReceiptSet."""
+
+
+def certificate_key(anchor: int, root: bytes) -> bytes:
+    """The row key of a batch."""
+    return root + anchor.to_bytes(8, "big")
+
+
+def final_key(receipts: ReceiptSet) -> bytes:
+    """The row key of a receipt quorum."""
+    return certificate_key(receipts.anchor, receipts.root) + receipts.tip.to_bytes(8, "big")
+
+
+@dataclass(slots=True)
+class Held:
+    """A certificate on disk and what has become of its transactions."""
+
+    certificate: BatchCertificate
+    stored_ms: int
+    waiting: dict[bytes, int]
+    """Certified txids neither archived nor void, with their leaf index."""
+    certified: tuple[int, ...]
+    """Leaves that the votes certify."""
+    size: int
+    """Bytes of the certificate."""
+    finals: dict[int, ReceiptSet] = field(default_factory=dict)
+    """Receipt quorums by tip."""
+    final: dict[bytes, None] = field(default_factory=dict)
+    """Certified txids with a receipt quorum."""
+    receipt: SignedReceipt | None = None
+    """This node's newest receipt."""
+    collector: bool = False
+    """Whether this node gathered the votes, so that others send it their receipts."""
+    repeats: int = 0
+    """How often the receipt was repeated because no quorum of them was heard of."""
+
+    @property
+    def key(self) -> bytes:
+        """The row key."""
+        return certificate_key(self.certificate.anchor, self.certificate.root)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether everything that still waits is final."""
+        return all(txid in self.final for txid in self.waiting)
+
+
+class Certificates:
+    """Held certificates by row key, by batch root and by certified txid, oldest first."""
+
+    def __init__(self) -> None:
+        self._held: dict[bytes, Held] = {}
+        self._named: dict[bytes, dict[bytes, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def all(self) -> tuple[Held, ...]:
+        """All certificates with waiting transactions."""
+        return tuple(self._held.values())
+
+    def get(self, anchor: int, root: bytes) -> Held | None:
+        """The certificate of one batch."""
+        return self._held.get(certificate_key(anchor, root))
+
+    def of_key(self, key: bytes) -> Held | None:
+        """The certificate with the row key ``key``."""
+        return self._held.get(key)
+
+    def named(self, name: bytes) -> tuple[Held, ...]:
+        """The certificates of the batch root or certified, waiting txid ``name``."""
+        return tuple(self._held[key] for key in self._named.get(name, ()))
+
+    def covers(self, txid: bytes) -> bool:
+        """Whether ``txid`` is certified and waits."""
+        return txid in self._named
+
+    def is_final(self, txid: bytes) -> bool:
+        """Whether ``txid`` waits and has a receipt quorum."""
+        return any(txid in held.final for held in self.named(txid))
+
+    def has_room(self, certificate: BatchCertificate, certified: Iterable[int]) -> bool:
+        """Whether ``certificate`` tells something new, and not too often the same."""
+        if self.get(certificate.anchor, certificate.root) is not None:
+            return True
+        return any(
+            len(self._named.get(certificate.leaves[leaf], ())) < MAX_CERTIFICATES_PER_TRANSACTION
+            for leaf in certified
+        )
+
+    def put(
+        self, certificate: BatchCertificate, certified: tuple[int, ...], size: int, now_ms: int
+    ) -> Held:
+        """Hold ``certificate``; one of the same batch is replaced and keeps its receipts."""
+        waiting = {certificate.leaves[leaf]: leaf for leaf in certified}
+        held = self.get(certificate.anchor, certificate.root)
+        if held is None:
+            held = Held(certificate, now_ms, waiting, certified, size)
+            self._held[held.key] = held
+            self._named.setdefault(certificate.root, {})[held.key] = None
+        else:
+            held.certificate, held.certified, held.size = certificate, certified, size
+            held.waiting = waiting
+        for txid in waiting:
+            self._named.setdefault(txid, {})[held.key] = None
+        return held
+
+    def close(self, txid: bytes) -> tuple[Held, ...]:
+        """``txid`` is archived or void; returns the certificates that end with it."""
+        ended = []
+        for key in tuple(self._named.get(txid, ())):
+            held = self._held[key]
+            held.waiting.pop(txid, None)
+            self._unname(txid, key)
+            if not held.waiting:
+                del self._held[key]
+                self._unname(held.certificate.root, key)
+                ended.append(held)
+        return tuple(ended)
+
+    def _unname(self, name: bytes, key: bytes) -> None:
+        keys = self._named[name]
+        del keys[key]
+        if not keys:
+            del self._named[name]
+
+
+def merged(first: BatchCertificate, second: BatchCertificate) -> BatchCertificate:
+    """Both certificates' votes on one batch; of a voter in both, the first's."""
+    votes: dict[int, BatchVote] = {vote.voter: vote for vote in second.votes}
+    votes.update({vote.voter: vote for vote in first.votes})
+    ordered = tuple(votes[voter] for voter in sorted(votes))
+    return BatchCertificate(first.anchor, first.leaves, ordered)

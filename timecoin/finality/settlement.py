@@ -1,0 +1,256 @@
+"""From certified to final: this node's receipts go out, everybody's are counted.
+
+The node that gathered the votes gathers the receipts too and tells everybody; if it is not heard
+of in time, each member tells its receipt to all (PROTOCOL 5, Final).
+"""
+
+from __future__ import annotations
+
+from timecoin.codec import encode
+from timecoin.finality.certificates import FINALS, Certificates, Held, final_key
+from timecoin.finality.context import Context
+from timecoin.finality.custody import REPEAT
+from timecoin.finality.early import Early
+from timecoin.finality.events import Status, StatusChanged
+from timecoin.finality.history import History
+from timecoin.finality.messages import (
+    MAX_RECEIPTS,
+    Finalized,
+    GetCertificate,
+    Receipts,
+    SignedReceipt,
+)
+from timecoin.finality.parameters import (
+    BAD_SIGNATURE_POINTS,
+    MALFORMED_POINTS,
+    RETRY_MAX_MS,
+    UNSOLICITED_POINTS,
+)
+from timecoin.finality.receipt_tally import Counted, ReceiptTally
+from timecoin.finality.receipts import ReceiptBook
+from timecoin.machine import Blame, Effect, Emit, Record, Send
+from timecoin.quorum.bitmap import is_bitmap
+from timecoin.quorum.certificate import CertificateError, ReceiptSet, check_receipt_set
+from timecoin.quorum.snapshots import voter_index
+from timecoin.quorum.statement import stored_statement
+
+
+class Settlement:
+    """Receipts, this node's and everybody's."""
+
+    def __init__(
+        self,
+        context: Context,
+        certificates: Certificates,
+        book: ReceiptBook,
+        tally: ReceiptTally,
+        early: Early,
+        history: History,
+    ) -> None:
+        self._context = context
+        self._certificates = certificates
+        self._book = book
+        self._tally = tally
+        self._early = early
+        self._history = history
+        self._announced: dict[bytes, None] = {}
+        """Waiting txids that were reported as final."""
+
+    # this node's receipts
+
+    def settle(
+        self, stored: list[bytes], now_ms: int, peer: bytes | None = None, held: Held | None = None
+    ) -> list[Effect]:
+        """Receipt what has become whole: the txids ``stored``, and ``held``, which ``peer`` sent
+        and is told the receipt for. Other receipts that this makes possible go to all members."""
+        effects: list[Effect] = []
+        for txid in stored:
+            effects += self._announce(txid, now_ms)
+        touched = {item.key: item for txid in stored for item in self._certificates.named(txid)}
+        if held is not None:
+            touched[held.key] = held
+        memo: dict[bytes, bool] = {}
+        for item in touched.values():
+            before = item.receipt
+            effects += self._receipt(item, memo, now_ms)
+            if item.receipt is None:
+                continue
+            if peer is not None and item is held:
+                effects.append(Send(peer, Receipts((item.receipt,))))
+            elif item.receipt is not before and not item.collector:
+                effects += self._context.committee.to_staked(Receipts((item.receipt,)))
+        return effects
+
+    def new_tip(self, now_ms: int) -> list[Effect]:
+        """Receipt at the new tip everything that waits, and tell all members."""
+        effects: list[Effect] = []
+        made: list[SignedReceipt] = []
+        memo: dict[bytes, bool] = {}
+        for held in self._certificates.all():
+            before = held.receipt
+            effects += self._receipt(held, memo, now_ms)
+            if held.receipt is not None and held.receipt is not before:
+                made.append(held.receipt)
+        for start in range(0, len(made), MAX_RECEIPTS):
+            page = Receipts(tuple(made[start : start + MAX_RECEIPTS]))
+            effects += self._context.committee.to_staked(page)
+        return effects
+
+    def repeat(self, key: bytes, now_ms: int) -> list[Effect]:
+        """The task (REPEAT, key) is due: no receipt quorum is known yet. Tell all members this
+        node's receipt, and ask one of them for what it knows."""
+        held = self._certificates.of_key(key)
+        if held is None or held.is_final:
+            return []
+        committee = self._context.committee
+        pause_ms = min(RETRY_MAX_MS, self._context.params.repoll_ms << min(held.repeats, 10))
+        held.repeats += 1
+        self._context.schedule.put((REPEAT, key), now_ms + self._context.jitter(pause_ms))
+        effects: list[Effect] = []
+        if held.receipt is not None:
+            effects += committee.to_staked(Receipts((held.receipt,)))
+        question = GetCertificate(held.certificate.root)
+        return effects + [Send(peer, question) for peer in committee.some_staked(1)]
+
+    def _receipt(self, held: Held, memo: dict[bytes, bool], now_ms: int) -> list[Effect]:
+        receipt, effects = self._book.sign(held, memo)
+        if receipt is None or receipt is held.receipt:
+            return effects
+        held.receipt = receipt
+        counted = Counted(receipt.stored_bitmap, receipt.signature)
+        self._tally.add(held.key, receipt.tip, receipt.voter, counted)
+        return effects + self._count(held, receipt.tip, now_ms)
+
+    # everybody's receipts
+
+    def on_receipts(
+        self, peer: bytes, items: tuple[SignedReceipt, ...], now_ms: int
+    ) -> list[Effect]:
+        """Receipts, the sender's own or passed on; each signature is checked once."""
+        effects: list[Effect] = []
+        ahead: dict[int, list[SignedReceipt]] = {}
+        unknown: dict[bytes, None] = {}
+        changed: dict[tuple[bytes, int], Held] = {}
+        for item in items:
+            held = self._certificates.get(item.anchor, item.root)
+            if held is None:
+                unknown[item.root] = None
+            elif item.tip > self._context.chain.tip_height:
+                ahead.setdefault(item.tip, []).append(item)
+            elif not held.is_final:
+                fault = self._take(held, item)
+                if fault is not None:
+                    effects.append(Blame(peer, *fault))
+                    break
+                changed[held.key, item.tip] = held
+        for (_, tip), held in changed.items():
+            effects += self._count(held, tip, now_ms)
+        for tip, waiting in ahead.items():
+            self._early.put(tip, peer, Receipts(tuple(waiting)))
+        if len(unknown) == 1:
+            effects += [Send(peer, GetCertificate(root)) for root in unknown]
+        return effects
+
+    def _take(self, held: Held, item: SignedReceipt) -> tuple[int, str] | None:
+        """Count one receipt, or say what is wrong with it and how bad that is."""
+        count = held.certificate.leaf_count
+        if item.leaf_count != count or not is_bitmap(item.stored_bitmap, count):
+            return MALFORMED_POINTS, "receipt does not fit its batch"
+        snapshots = self._context.committee.receipt_snapshots(item.tip)
+        if snapshots is None:
+            return None
+        if not any(item.voter in snapshot.weights for snapshot in snapshots):
+            return UNSOLICITED_POINTS, "receipt of no member"
+        if self._tally.is_counted(held.key, item.tip, item.voter, item.stored_bitmap):
+            return None
+        statement = stored_statement(
+            self._context.chain_id, item.tip, item.anchor, item.root, count, item.stored_bitmap
+        )
+        if not self._context.verify(item.voter, statement, item.signature):
+            return BAD_SIGNATURE_POINTS, "bad signature of a receipt"
+        counted = Counted(item.stored_bitmap, item.signature)
+        self._tally.add(held.key, item.tip, item.voter, counted)
+        return None
+
+    def on_finalized(self, peer: bytes, receipts: ReceiptSet, now_ms: int) -> list[Effect]:
+        """A quorum of receipts that somebody else has gathered."""
+        held = self._certificates.get(receipts.anchor, receipts.root)
+        if held is None:
+            return [Send(peer, GetCertificate(receipts.root))]
+        if receipts.leaf_count != held.certificate.leaf_count:
+            return [Blame(peer, MALFORMED_POINTS, "receipts do not fit their batch")]
+        if held.is_final:
+            return []
+        if receipts.tip > self._context.chain.tip_height:
+            self._early.put(receipts.tip, peer, Finalized(receipts))
+            return []
+        snapshots = self._context.committee.receipt_snapshots(receipts.tip)
+        if snapshots is None:
+            return []
+        try:
+            check_receipt_set(receipts, snapshots, self._context.chain_id, self._context.verify)
+        except CertificateError as error:
+            return [Blame(peer, BAD_SIGNATURE_POINTS, f"receipts: {error}")]
+        self._add_all(held, receipts)
+        return self._count(held, receipts.tip, now_ms, source=peer)
+
+    def _add_all(self, held: Held, receipts: ReceiptSet) -> None:
+        snapshots = self._context.committee.receipt_snapshots(receipts.tip) or ()
+        voters = voter_index(snapshots)
+        for item in receipts.receipts:
+            counted = Counted(item.stored_bitmap, item.signature)
+            self._tally.add(held.key, receipts.tip, voters[item.voter], counted)
+
+    def _count(
+        self, held: Held, tip: int, now_ms: int, source: bytes | None = None
+    ) -> list[Effect]:
+        """Is anything final by the receipts of ``tip``? Under a stale tip nothing becomes so."""
+        snapshots = self._context.committee.receipt_snapshots(tip)
+        if snapshots is None or self._context.is_stale(now_ms):
+            return []
+        found = self._tally.quorum(held, tip, snapshots)
+        if found is None:
+            return []
+        receipts, final = found
+        fresh = [txid for txid in final if txid not in held.final]
+        if not fresh:
+            return []
+        held.finals[tip] = receipts
+        held.final.update(dict.fromkeys(fresh))
+        effects: list[Effect] = [
+            Record(FINALS, final_key(receipts), encode(receipts), durable=False)
+        ]
+        for txid in fresh:
+            effects += self._announce(txid, now_ms)
+        if held.is_final:
+            self._context.schedule.drop((REPEAT, held.key))
+        if held.collector and source is None:
+            effects += self._context.committee.to_staked(Finalized(receipts))
+        return effects + self._context.committee.to_followers(Finalized(receipts), skip=source)
+
+    def _announce(self, txid: bytes, now_ms: int) -> list[Effect]:
+        """Report ``txid`` once as final, when it is and its body is here."""
+        entry = self._context.pool.entry(txid)
+        if entry is None or txid in self._announced or not self._certificates.is_final(txid):
+            return []
+        self._announced[txid] = None
+        self._history.add_final(txid, entry.received_ms, now_ms)
+        return [Emit(StatusChanged(txid, Status.FINAL, now_ms))]
+
+    # ends and restarts
+
+    def forget(self, txid: bytes) -> None:
+        """``txid`` waits no longer."""
+        self._announced.pop(txid, None)
+
+    def restore(self, held: Held, receipts: ReceiptSet) -> None:
+        """A receipt quorum of an earlier life: what was final stays final."""
+        snapshots = self._context.committee.receipt_snapshots(receipts.tip)
+        if snapshots is None:
+            return
+        self._add_all(held, receipts)
+        found = self._tally.quorum(held, receipts.tip, snapshots)
+        if found is not None:
+            held.finals[receipts.tip] = receipts
+            held.final.update(dict.fromkeys(found[1]))
+            self._announced.update(dict.fromkeys(found[1]))
