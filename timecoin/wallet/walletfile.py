@@ -105,11 +105,11 @@ def create_wallet(path: Path, content: WalletFile) -> None:
         partial = _write_beside(path, content)
         try:
             os.link(partial, path)  # unlike a rename it never replaces what is there
+        except FileExistsError as error:
+            raise WalletFileError(f"{path} exists; a wallet is never overwritten") from error
         finally:
             partial.unlink()
         _sync_directory(path.parent)
-    except FileExistsError as error:
-        raise WalletFileError(f"{path} exists; a wallet is never overwritten") from error
     except OSError as error:
         raise WalletFileError(f"cannot write the wallet {path}: {error.strerror}") from error
 

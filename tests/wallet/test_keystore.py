@@ -1,0 +1,232 @@
+"""The seed at rest: locked and not, keys that never repeat, failures that change nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.wallet.kit import CREATED_MS, NETWORK, SEED, entropy, new_keystore, script_at
+from timecoin.crypto.secretbox import WrongPassphrase
+from timecoin.ledger.script import multisig, pay_to_pubkey_hash, stake
+from timecoin.params import Network
+from timecoin.wallet.derive import Account, Branch, KeyPath
+from timecoin.wallet.errors import WalletFileError, WalletLocked, WrongState
+from timecoin.wallet.keystore import LOOKAHEAD, Keystore
+from timecoin.wallet.walletfile import create_wallet, read_wallet
+
+RECEIVE, CHANGE = Branch.RECEIVE, Branch.CHANGE
+
+
+def hash_at(branch: Branch, index: int) -> bytes:
+    return script_at(branch, index)[1:]
+
+
+class KeystoreTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()) / "wallet"
+
+    def test_a_new_one_is_open_and_hands_out_keys_in_order(self) -> None:
+        keystore = new_keystore(self.path)
+        self.assertEqual((keystore.sealed, keystore.locked), (False, False))
+        self.assertEqual(keystore.created_ms, CREATED_MS)
+        self.assertEqual(keystore.peek(RECEIVE), hash_at(RECEIVE, 0))
+        self.assertEqual(
+            [keystore.take(RECEIVE) for _ in range(30)],
+            [hash_at(RECEIVE, index) for index in range(30)],
+        )
+        self.assertEqual(keystore.take(CHANGE), hash_at(CHANGE, 0))
+        self.assertEqual((keystore.count(RECEIVE), keystore.count(CHANGE)), (30, 1))
+        self.assertEqual(keystore.used_hashes(CHANGE), (hash_at(CHANGE, 0),))
+
+    def test_an_address_is_on_disk_before_it_is_handed_out(self) -> None:
+        new_keystore(self.path).take(RECEIVE)
+        self.assertEqual(Keystore.open(self.path, NETWORK).take(RECEIVE), hash_at(RECEIVE, 1))
+
+    def test_change_reaches_the_disk_before_the_known_keys_end(self) -> None:
+        keystore = new_keystore(self.path)
+        for index in range(3 * LOOKAHEAD):
+            taken = keystore.take(CHANGE)
+            self.assertEqual(taken, hash_at(CHANGE, index))
+            reopened = Keystore(self.path, NETWORK, read_wallet(self.path, NETWORK))
+            self.assertIsNotNone(reopened.owner(pay_to_pubkey_hash(taken)))
+        keystore.save()
+        self.assertEqual(Keystore.open(self.path, NETWORK).count(CHANGE), 3 * LOOKAHEAD)
+
+    def test_keys_and_owners(self) -> None:
+        keystore = new_keystore(self.path)
+        path = KeyPath(CHANGE, LOOKAHEAD - 1)
+        own = hash_at(CHANGE, LOOKAHEAD - 1)
+        self.assertEqual(keystore.owner(pay_to_pubkey_hash(own)), path)
+        self.assertEqual(keystore.key(path).seed, Account(SEED).key(path).seed)
+        foreign, key = bytes(20), keystore.key(path).public
+        self.assertEqual(keystore.owner(stake(key, key, own, foreign, 5)), path)
+        for script in (
+            pay_to_pubkey_hash(hash_at(CHANGE, LOOKAHEAD)),
+            stake(key, key, foreign, own, 5),
+            multisig(1, [key]),
+            b"",
+            b"\x01",
+            b"\x03" + own,
+        ):
+            self.assertIsNone(keystore.owner(script), script.hex())
+
+    def test_seen_in_use(self) -> None:
+        keystore = new_keystore(self.path)
+        keystore.mark_used(KeyPath(RECEIVE, 7))
+        keystore.mark_used(KeyPath(RECEIVE, 3))
+        self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, 8))
+        self.assertEqual(keystore.known, 9 + LOOKAHEAD + LOOKAHEAD)
+
+    def test_a_seed_of_the_wrong_length(self) -> None:
+        for length in (0, 31, 33, 64):
+            self.assertRaises(ValueError, Keystore.create, self.path, NETWORK, bytes(length), 0)
+        self.assertRaises(ValueError, Keystore.create, self.path, NETWORK, SEED, 0, "passphrase")
+        self.assertFalse(self.path.exists())
+
+    def test_another_network(self) -> None:
+        new_keystore(self.path)
+        self.assertRaises(WalletFileError, Keystore.open, self.path, Network.MAINNET)
+
+    def test_a_seed_that_is_not_that_of_the_addresses(self) -> None:
+        new_keystore(self.path)
+        content = read_wallet(self.path, NETWORK)
+        for name, secret in (("other", bytes(32)), ("short", SEED[:31])):
+            path = self.path.with_name(name)
+            create_wallet(path, msgspec.structs.replace(content, secret=secret))
+            error = self.assertRaises(WalletFileError, Keystore.open, path, NETWORK)
+            self.assertIn("seed is not that", str(error))
+
+    def test_a_failed_write_hands_out_nothing(self) -> None:
+        keystore = new_keystore(self.path)
+        with mock.patch.object(os, "fsync", side_effect=OSError(5, "I/O error")):
+            self.assertRaises(WalletFileError, keystore.take, RECEIVE)
+            for _ in range(LOOKAHEAD // 2):
+                keystore.take(CHANGE)
+            self.assertRaises(WalletFileError, keystore.take, CHANGE)
+        self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, 0))
+        self.assertEqual(keystore.take(CHANGE), hash_at(CHANGE, LOOKAHEAD // 2))
+
+
+class PassphraseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()) / "wallet"
+        new_keystore(self.path, "old words")
+        self.keystore = Keystore.open(self.path, NETWORK)
+
+    def test_locked_it_gives_addresses_but_no_keys(self) -> None:
+        keystore = self.keystore
+        self.assertEqual((keystore.sealed, keystore.locked), (True, True))
+        self.assertRaises(WalletLocked, keystore.key, KeyPath(RECEIVE, 0))
+        for index in range(LOOKAHEAD):
+            self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, index))
+        self.assertRaises(WalletLocked, keystore.take, RECEIVE)
+        self.assertRaises(WalletLocked, keystore.peek, RECEIVE)
+        self.assertEqual(keystore.count(RECEIVE), LOOKAHEAD)
+        keystore.unlock("old words")
+        self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, LOOKAHEAD))
+
+    def test_unlock_and_lock(self) -> None:
+        path = KeyPath(RECEIVE, 0)
+        self.assertFalse(self.keystore.unlock("old words"))
+        self.assertEqual(self.keystore.key(path).seed, Account(SEED).key(path).seed)
+        self.keystore.lock()
+        self.assertRaises(WalletLocked, self.keystore.key, path)
+
+    def test_the_seed_is_not_in_the_file(self) -> None:
+        self.assertNotIn(SEED, self.path.read_bytes())
+
+    def test_wrong_passphrase_changes_nothing(self) -> None:
+        before = self.path.read_bytes()
+        self.assertRaises(WrongPassphrase, self.keystore.unlock, "other words")
+        self.assertTrue(self.keystore.locked)
+        self.assertRaises(
+            WrongPassphrase, self.keystore.change_passphrase, "other words", "new", entropy()
+        )
+        self.assertRaises(ValueError, self.keystore.change_passphrase, "old words", "", entropy())
+        self.assertRaises(WrongState, self.keystore.change_passphrase, None, "new", entropy())
+        self.assertEqual(self.path.read_bytes(), before)
+
+    def test_another_passphrase(self) -> None:
+        self.keystore.take(RECEIVE)
+        self.keystore.change_passphrase("old words", "new words", entropy())
+        self.assertTrue(self.keystore.locked)
+        for keystore in (self.keystore, Keystore.open(self.path, NETWORK)):
+            self.assertRaises(WrongPassphrase, keystore.unlock, "old words")
+            keystore.unlock("new words")
+            self.assertEqual(keystore.peek(RECEIVE), hash_at(RECEIVE, 1))
+
+    def test_a_passphrase_for_a_wallet_without_one(self) -> None:
+        path = self.path.with_name("plain")
+        keystore = new_keystore(path)
+        for call in (keystore.lock, lambda: keystore.unlock("x")):
+            self.assertRaises(WrongState, call)
+        keystore.change_passphrase(None, "words", entropy())
+        self.assertEqual((keystore.sealed, keystore.locked), (True, True))
+        self.assertNotIn(SEED, path.read_bytes())
+        keystore.unlock("words")
+        self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, 0))
+
+    def test_a_failed_write_keeps_the_old_passphrase(self) -> None:
+        with mock.patch.object(os, "fsync", side_effect=OSError(5, "I/O error")):
+            self.assertRaises(
+                WalletFileError,
+                self.keystore.change_passphrase,
+                "old words",
+                "new words",
+                entropy(),
+            )
+        self.keystore.unlock("old words")
+        Keystore.open(self.path, NETWORK).unlock("old words")
+
+    def test_a_box_that_is_none(self) -> None:
+        path = self.path.with_name("bad")
+        content = read_wallet(self.path, NETWORK)
+        create_wallet(path, msgspec.structs.replace(content, secret=content.secret[:-40]))
+        error = self.assertRaises(WalletFileError, Keystore.open(path, NETWORK).unlock, "old words")
+        self.assertIn(str(path), str(error))
+
+    def test_keys_of_an_old_backup_are_searched_for_after_unlocking(self) -> None:
+        """Also when the wallet was closed in between."""
+        self.keystore.mark_used(KeyPath(RECEIVE, 5))
+        self.keystore.save()
+        reopened = Keystore.open(self.path, NETWORK)
+        known = reopened.known
+        self.assertTrue(reopened.unlock("old words"))
+        self.assertEqual(reopened.known, known + 6)
+        self.assertFalse(reopened.unlock("old words"))
+
+
+class SequenceTests(SynchronousTestCase):
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.lists(st.sampled_from(["receive", "change", "reopen", "lock", "unlock"]), max_size=60)
+    )
+    def test_no_address_is_handed_out_twice(self, steps: list[str]) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "wallet"
+            keystore = new_keystore(path, "words")
+            received = 0
+            for step in steps:
+                try:
+                    if step == "receive":
+                        self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, received))
+                        received += 1
+                    elif step == "change":
+                        index = keystore.count(CHANGE)
+                        self.assertEqual(keystore.take(CHANGE), hash_at(CHANGE, index))
+                    elif step == "reopen":
+                        keystore = Keystore.open(path, NETWORK)
+                    elif step == "lock":
+                        keystore.lock()
+                    else:
+                        keystore.unlock("words")
+                except WalletLocked:
+                    self.assertTrue(keystore.locked)
+                self.assertEqual(keystore.count(RECEIVE), received)
