@@ -154,7 +154,9 @@ class Chain:
         return self._store.utxos()
 
     def archived(self, txid: bytes) -> int | None:
-        """Height of the block that archived ``txid``."""
+        """Height of the block that archived ``txid``; genesis allocations count as block 0's."""
+        if txid == self._genesis.hash:
+            return 0
         found = self._store.archived(txid)
         return None if found is None else found.height
 

@@ -69,6 +69,7 @@ class Node:
             params=settings.finality,
             chain=self.chain,
             pool=self.pool,
+            find=self.exchange.find,
             key=key,
             rng=runtime.rng("finality"),
             verify=verify,
