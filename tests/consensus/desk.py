@@ -43,6 +43,7 @@ from timecoin.machine import (
     Received,
     Record,
     Send,
+    StartTimer,
     TimerFired,
 )
 from timecoin.quorum.certificate import BlockCertificate, BlockSignature
@@ -245,3 +246,12 @@ def blames_in(effects: Sequence[Effect]) -> list[tuple[bytes, str]]:
 
 def sends_in(effects: Sequence[Effect]) -> list[tuple[bytes, Wire]]:
     return [(e.peer, e.message) for e in effects if isinstance(e, Send)]
+
+
+def broadcasts(effects: Sequence[Effect]) -> list[Wire]:
+    return [effect.message for effect in effects if isinstance(effect, Broadcast)]
+
+
+def timers(effects: Sequence[Effect]) -> dict[tuple[str | int | bytes, ...], int]:
+    """The delays of the timers started, by name."""
+    return {e.name: e.delay_ms for e in effects if isinstance(e, StartTimer)}

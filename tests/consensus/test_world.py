@@ -14,10 +14,9 @@ from tests.consensus.fakes import (
     payment,
     signing_key,
 )
-from tests.consensus.world import Peer, World
+from tests.consensus.world import Peer, World, journal_votes
 from timecoin.codec import Wire
 from timecoin.consensus import events
-from timecoin.consensus.journal import read_rows
 from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes, proposal_statement
 from timecoin.consensus.ports import FindBody
 from timecoin.ledger.block import Block
@@ -38,11 +37,6 @@ def is_vote(message: Wire, kind: VoteKind) -> bool:
 def locked_of(peer: Peer) -> bytes | None:
     view = None if peer.machine is None else peer.machine.view()
     return None if view is None else view.locked
-
-
-def journal_votes(world: World) -> list[BlockVote]:
-    rows = [(t, k, v) for peer in world.peers for (t, k), v in peer.rows.items()]
-    return read_rows(rows).votes
 
 
 class Together(SynchronousTestCase):

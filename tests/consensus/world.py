@@ -200,7 +200,7 @@ class World:
         records = [effect for effect in effects if isinstance(effect, Record)]
         peer.unsynced.extend(records)
         if any(record.durable for record in records):
-            self._sync_journal(peer)
+            self.sync_journal(peer)
         if self.crash(peer, event, "after records"):
             raise Crash
         signals: list[Signal] = []
@@ -225,7 +225,7 @@ class World:
         for signal in signals:
             self._hear(peer, signal)
 
-    def _sync_journal(self, peer: Peer) -> None:
+    def sync_journal(self, peer: Peer) -> None:
         for record in peer.unsynced:
             if record.value is None:
                 peer.rows.pop((record.table, record.key), None)
@@ -330,3 +330,9 @@ def _votes_in(message: Wire) -> list[BlockVote]:
                 )
             ]
     return []
+
+
+def journal_votes(world: World) -> list[BlockVote]:
+    """Everything that the journals say was signed."""
+    rows = [(t, k, v) for peer in world.peers for (t, k), v in peer.rows.items()]
+    return read_rows(rows).votes

@@ -101,7 +101,10 @@ def _read_row(found: Journaled, key: bytes, value: bytes) -> None:
         case b"q":
             found.quorum = decode(value, BlockCertificate, limit)
         case b"b":
-            found.blocks[key[1:]] = decode(value, Block, params.MAX_BLOCK_BYTES)
+            block = decode(value, Block, params.MAX_BLOCK_BYTES)
+            if key[1:] != block.hash:
+                raise CodecError("another block")
+            found.blocks[block.hash] = block
         case b"x":
             found.broken = decode(value, Broken, limit)
         case _:
