@@ -77,6 +77,11 @@ class Driver:
         self._running = False
         self._stopped = False
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it handles nothing any more: asked to stop, or after a crash."""
+        return self._stopped
+
     def now_ms(self) -> int:
         """Unix time in milliseconds, by this node's clock."""
         return int(self._clock.seconds() * 1000)

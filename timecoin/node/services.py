@@ -9,20 +9,24 @@ from random import Random
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from timecoin import __version__
 from timecoin.consensus.seat import Identity
 from timecoin.node.build import Node, NodeSettings, build_node
 from timecoin.node.config import NodeConfig
+from timecoin.node.interface import follow_coins, rpc_service
 from timecoin.node.keyfiles import load_or_create_node_seed
 from timecoin.node.logs import NodeLog
 from timecoin.node.offload import ThreadOffload
 from timecoin.node.preflight import STORE_DIRECTORY, Prepared
 from timecoin.node.runtime import Runtime
+from timecoin.node.walletfile import create_wallet
 from timecoin.p2p.service import PeerService, PeerSettings
-from timecoin.rpc.service import RpcService, RpcSettings, TlsFiles
 from timecoin.store.rocks import RocksEngine
+from timecoin.wallet.sealing import Sealing
+from timecoin.wallet.service import WalletService
 
 AGENT = f"timecoin/{__version__}"
 SALT_BYTES = 32
@@ -130,26 +134,18 @@ def compose(
     )
     NodeLog().attach(node)
     peers.setName("peers")
+    wallet = follow_coins(
+        node, prepared.wallet or create_wallet(config.datadir, config.network, os.environ)
+    )
     return [
         StoreService(engine, offload, str(store_path)),
         CoreService(node, config.validator_id),
         peers,
-        RpcService(reactor, _rpc_settings(config), (), status=dict, health=dict),
+        WalletService(wallet, Sealing(os.urandom), reactor, deferToThread),
+        rpc_service(node, wallet, peers, config, store_path, reactor, stop),
     ]
 
 
 def _seeded(purpose: str) -> Random:
     """A generator for ``purpose`` that nobody can foretell."""
     return Random(f"{os.urandom(SALT_BYTES).hex()}/{purpose}")
-
-
-def _rpc_settings(config: NodeConfig) -> RpcSettings:
-    rpc = config.rpc
-    return RpcSettings(
-        bind=rpc.bind,
-        logins=rpc.logins,
-        cookie_path=rpc.cookie_path,
-        allowed=rpc.allowed,
-        whitelist=rpc.whitelist,
-        tls=None if rpc.tls_paths is None else TlsFiles(*rpc.tls_paths),
-    )

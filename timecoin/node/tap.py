@@ -33,6 +33,7 @@ from timecoin.node.logs import text_observer
 from timecoin.node.ordered import OrderedMultiService
 from timecoin.node.preflight import Prepared, StartError, prepare
 from timecoin.node.services import compose
+from timecoin.node.walletfile import WalletStartError
 from timecoin.rpc.service import RpcStartError
 from timecoin.store.engine import StoreError
 
@@ -49,6 +50,7 @@ START_ERRORS = (
     KeyFileError,
     GenesisFileError,
     RpcStartError,
+    WalletStartError,
     CannotListenError,
 )
 """What an operator can mend; anything else at the start is a bug and shows its traceback."""

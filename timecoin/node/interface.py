@@ -1,0 +1,117 @@
+"""What a node offers its users: the wallet's coins followed, and all JSON-RPC methods composed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet.posixbase import PosixReactorBase
+
+from timecoin.chain.commit import BlockConnected
+from timecoin.finality.events import StatusChanged
+from timecoin.node.build import Node
+from timecoin.node.config import NodeConfig
+from timecoin.node.wiring import observe
+from timecoin.p2p.service import PeerService
+from timecoin.params import Network
+from timecoin.rpc.audit import Audit
+from timecoin.rpc.blocks import BlockReader
+from timecoin.rpc.condition import Condition
+from timecoin.rpc.lookup import Lookup
+from timecoin.rpc.methods.addresses import AddressMethods
+from timecoin.rpc.methods.chain import ChainMethods
+from timecoin.rpc.methods.control import ControlMethods
+from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
+from timecoin.rpc.methods.mempool import MempoolMethods
+from timecoin.rpc.methods.transactions import TransactionMethods
+from timecoin.rpc.service import RpcService, RpcSettings, TlsFiles
+from timecoin.rpc.waiters import FinalityWaiters
+from timecoin.wallet.keystore import Keystore
+from timecoin.wallet.wallet import Wallet
+
+
+def follow_coins(node: Node, keystore: Keystore) -> Wallet:
+    """The wallet of ``keystore`` on the node's chain, told of everything that happens from now."""
+    wallet = Wallet(keystore, node.genesis.chain_id, node.chain)
+
+    def on_status(change: StatusChanged) -> None:
+        wallet.on_status(change.txid, change.status, node.pool.get(change.txid))
+
+    observe(node, BlockConnected, wallet.on_block)
+    observe(node, StatusChanged, on_status)
+    return wallet
+
+
+def rpc_service(
+    node: Node,
+    wallet: Wallet,
+    peers: PeerService,
+    config: NodeConfig,
+    store_path: Path,
+    reactor: PosixReactorBase,
+    stop: Callable[[], None],
+) -> RpcService:
+    """The JSON-RPC interface of ``node``; ``stop`` ends the process in order."""
+    views, finality, genesis = node.views, node.finality, node.genesis
+    condition = Condition(
+        reactor, genesis.slot_ms, views, finality, node.sync, lambda: not node.driver.stopped
+    )
+    waiters = FinalityWaiters()
+    observe(node, StatusChanged, waiters.on_status)
+    wait = FinalityWait(reactor, finality, waiters)
+    lookup = Lookup(genesis, views, node.pool)
+    groups = (
+        ControlMethods(reactor, stop),
+        AddressMethods(Network(genesis.network)),
+        ChainMethods(
+            genesis,
+            views,
+            BlockReader(genesis, views, lookup, reactor),
+            Audit(views, reactor),
+            finality,
+            condition,
+            lambda: _bytes_in(store_path),
+        ),
+        TransactionMethods(views, lookup, finality, condition, node.submit, wallet.keystore),
+        FinalityMethods(lookup, finality, wait),
+        MempoolMethods(node.pool, config.pool_limits, finality, reactor),
+    )
+
+    def health() -> dict[str, object]:
+        problems = condition.problems()
+        return {"healthy": not problems, "problems": problems}
+
+    def status() -> dict[str, object]:
+        return {
+            "network": Network(genesis.network).label,
+            "height": views.tip.height,
+            "bestblockhash": views.tip.hash.hex(),
+            "peers": len(peers.peers()),
+            "catching_up": condition.catching_up,
+            **health(),
+        }
+
+    return RpcService(reactor, _settings(config), groups, status=status, health=health)
+
+
+def _settings(config: NodeConfig) -> RpcSettings:
+    rpc = config.rpc
+    return RpcSettings(
+        bind=rpc.bind,
+        logins=rpc.logins,
+        cookie_path=rpc.cookie_path,
+        allowed=rpc.allowed,
+        whitelist=rpc.whitelist,
+        tls=None if rpc.tls_paths is None else TlsFiles(*rpc.tls_paths),
+    )
+
+
+def _bytes_in(directory: Path) -> int:
+    """Size of the files in ``directory``; one that has just gone counts nothing."""
+    total = 0
+    for path in directory.iterdir():
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
