@@ -28,8 +28,7 @@ def launch(node: NodeRecord) -> NodeRecord:
     """Start ``twistd timecoin`` with the node's settings; the record with the new pid."""
     command = [
         sys.executable,
-        "-m",
-        "twisted.scripts.twistd",
+        str(Path(sys.executable).with_name("twistd")),
         "--nodaemon",
         "--pidfile=",
         "timecoin",
