@@ -121,6 +121,20 @@ class Slots(SynchronousTestCase):
         self.assertEqual(desk.view.candidates, 2)
 
 
+class NewTips(SynchronousTestCase):
+    def test_a_tip_that_moved_is_seen_before_the_event_that_tells(self) -> None:
+        """Sync connects a block while a timer of the old height waits in the queue."""
+        desk = Desk()
+        desk.start(1, 2, 3)
+        block = desk.block(1)
+        desk.chain.commit(block, desk.quorum(block.hash, kind=PRECOMMIT))
+        desk.now_ms += TIMING.collection_delay_ms
+        effects = desk.do(TimerFired(("collect", 1, desk.first_slot)))
+        self.assertEqual(desk.view.height, 2)
+        self.assertEqual(votes_in(effects), [])
+        self.assertEqual(desk.do(events.NewTip()), [])
+
+
 class Proposing(SynchronousTestCase):
     def setUp(self) -> None:
         self.desk = Desk([100])

@@ -93,8 +93,18 @@ class Consensus:
                 self._seat.links[peer] = masternode
             case events.CatchUpChanged(active):
                 self._seat.catching_up = active
-        if isinstance(event, events.Start | events.NewTip):
-            return self._begin(now_ms)
+        started = self._agreement is not None or isinstance(event, events.Start)
+        if not started:
+            return []
+        # The tip may have moved although the event that says so is still in the queue.
+        before = self._begin(now_ms) if self._at_old_tip() else []
+        return before + self._act(event, now_ms)
+
+    def _at_old_tip(self) -> bool:
+        next_height = self._seat.ports.rules.tip.height + 1
+        return self._agreement is None or self._agreement.height != next_height
+
+    def _act(self, event: object, now_ms: int) -> list[Effect]:
         agreement = self._agreement
         if agreement is None:
             return []
@@ -185,10 +195,8 @@ class Consensus:
                 raise JournalError(str(error)) from error
 
     def _begin(self, now_ms: int) -> list[Effect]:
-        """Begin the height after the tip, unless this node is at it already."""
+        """Begin the height after the tip."""
         old, seat = self._agreement, self._seat
-        if old is not None and old.height == seat.ports.rules.tip.height + 1:
-            return []
         agreement = self._agreement = Agreement(seat)
         if old is not None:
             old.stop()
