@@ -114,8 +114,13 @@ class Batches:
         delay_ms = self._context.rng.randrange(self._context.params.answer_timeout_ms)
         self._context.schedule.put((POLL, txid), now_ms + delay_ms)
 
+    def watch(self, txid: bytes, now_ms: int) -> None:
+        """``txid`` has entered the pool: poll it if nobody else brings a certificate in time."""
+        delay_ms = self._context.jitter(self._context.params.repoll_ms)
+        self._context.schedule.put((POLL, txid), now_ms + delay_ms)
+
     def later(self, txid: bytes, now_ms: int) -> None:
-        """Poll ``txid`` if it has no certificate by then, later each time."""
+        """``txid`` was polled in vain: again, and later each time."""
         self._context.schedule.put((POLL, txid), now_ms + self._pause(txid))
 
     def forget(self, txid: bytes) -> None:

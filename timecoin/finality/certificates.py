@@ -49,6 +49,8 @@ class Held:
     """This node's newest receipt."""
     collector: bool = False
     """Whether this node gathered the votes, so that others send it their receipts."""
+    told_tip: int | None = None
+    """Tip of the newest receipt that was told to all members, not to the collector alone."""
     repeats: int = 0
     """How often the receipt was repeated because no quorum of them was heard of."""
 

@@ -83,7 +83,7 @@ class Intake:
                 effects += found
                 work.extend(more)
             else:
-                self._batches.later(tx.txid, now_ms)
+                self._batches.watch(tx.txid, now_ms)
         return effects
 
     def certified(self, txids: Iterable[bytes], now_ms: int) -> list[Effect]:

@@ -23,6 +23,7 @@ from timecoin.finality.messages import (
 from timecoin.finality.parameters import (
     BAD_SIGNATURE_POINTS,
     MALFORMED_POINTS,
+    MAX_ANSWERED,
     RETRY_MAX_MS,
     UNSOLICITED_POINTS,
 )
@@ -78,7 +79,7 @@ class Settlement:
             if peer is not None and item is held:
                 effects.append(Send(peer, Receipts((item.receipt,))))
             elif item.receipt is not before and not item.collector:
-                effects += self._context.committee.to_staked(Receipts((item.receipt,)))
+                effects += self._tell(item)
         return effects
 
     def new_tip(self, now_ms: int) -> list[Effect]:
@@ -91,6 +92,7 @@ class Settlement:
             effects += self._receipt(held, memo, now_ms)
             if held.receipt is not None and held.receipt is not before:
                 made.append(held.receipt)
+                held.told_tip = held.receipt.tip
         for start in range(0, len(made), MAX_RECEIPTS):
             page = Receipts(tuple(made[start : start + MAX_RECEIPTS]))
             effects += self._context.committee.to_staked(page)
@@ -106,11 +108,16 @@ class Settlement:
         pause_ms = min(RETRY_MAX_MS, self._context.params.repoll_ms << min(held.repeats, 10))
         held.repeats += 1
         self._context.schedule.put((REPEAT, key), now_ms + self._context.jitter(pause_ms))
-        effects: list[Effect] = []
-        if held.receipt is not None:
-            effects += committee.to_staked(Receipts((held.receipt,)))
         question = GetCertificate(held.certificate.root)
-        return effects + [Send(peer, question) for peer in committee.some_staked(1)]
+        asked: list[Effect] = [Send(peer, question) for peer in committee.some_staked(1)]
+        return self._tell(held) + asked
+
+    def _tell(self, held: Held) -> list[Effect]:
+        """Send this node's receipt to all members."""
+        if held.receipt is None:
+            return []
+        held.told_tip = held.receipt.tip
+        return self._context.committee.to_staked(Receipts((held.receipt,)))
 
     def _receipt(self, held: Held, memo: dict[bytes, bool], now_ms: int) -> list[Effect]:
         receipt, effects = self._book.sign(held, memo)
@@ -147,9 +154,8 @@ class Settlement:
             effects += self._count(held, tip, now_ms)
         for tip, waiting in ahead.items():
             self._early.put(tip, peer, Receipts(tuple(waiting)))
-        if len(unknown) == 1:
-            effects += [Send(peer, GetCertificate(root)) for root in unknown]
-        return effects
+        asked = tuple(unknown)[:MAX_ANSWERED]
+        return effects + [Send(peer, GetCertificate(root)) for root in asked]
 
     def _take(self, held: Held, item: SignedReceipt) -> tuple[int, str] | None:
         """Count one receipt, or say what is wrong with it and how bad that is."""
@@ -224,8 +230,11 @@ class Settlement:
             effects += self._announce(txid, now_ms)
         if held.is_final:
             self._context.schedule.drop((REPEAT, held.key))
-        if held.collector and source is None:
+        if source is None and held.collector:
             effects += self._context.committee.to_staked(Finalized(receipts))
+        elif source is None and held.receipt is not None and held.told_tip != held.receipt.tip:
+            # Counted without the collector: others need this receipt as this node needed theirs.
+            effects += self._tell(held)
         return effects + self._context.committee.to_followers(Finalized(receipts), skip=source)
 
     def _announce(self, txid: bytes, now_ms: int) -> list[Effect]:
