@@ -17,11 +17,10 @@ from tests.consensus.fakes import (
 from tests.consensus.world import Peer, World, journal_votes
 from timecoin.codec import Wire
 from timecoin.consensus import events
-from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes, proposal_statement
+from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes
 from timecoin.consensus.ports import FindBody
 from timecoin.ledger.block import Block
 from timecoin.ledger.rules import RuleBroken
-from timecoin.machine import Received
 from timecoin.quorum.statement import NIL
 
 
@@ -177,24 +176,6 @@ class Faulty(SynchronousTestCase):
         world.check_agreement()
         self.assertGreaterEqual(min(world.heights), 18)
 
-    def test_equivocating_proposer_gets_one_block_and_is_reported(self) -> None:
-        for seed in range(4):
-            world = World([100] * 4, seed=seed)
-            liar = world.peers[0]
-            world.mute = Equivocator(world, liar)
-            world.start()
-            world.run(30 * SLOT_MS)
-            world.check_agreement()
-            self.assertGreaterEqual(min(world.heights), 20)
-            seen = [s for p in world.peers[1:] for s in p.said(events.Equivocation)]
-            self.assertTrue(seen)
-            for signal in seen:
-                assert isinstance(signal, events.Equivocation)
-                self.assertIsInstance(signal.first, Proposal)
-                assert isinstance(signal.first, Proposal) and isinstance(signal.second, Proposal)
-                self.assertEqual(signal.first.proposer, signing_key(0).public)
-                self.assertNotEqual(signal.first.block.hash, signal.second.block.hash)
-
     def test_an_invalid_block_is_refused_and_the_next_turn_comes(self) -> None:
         world = World([100] * 4, seed=12)
         bad = payment(1, valid=False)
@@ -252,64 +233,6 @@ class Lenient(FakeChain):
             return super().check(block, find)
         except RuleBroken:
             return FakeChecked(block, ())
-
-
-class Equivocator:
-    """Node 0 sends the proposal of its turn to one peer, and another one to the others."""
-
-    def __init__(self, world: World, liar: Peer) -> None:
-        self._world = world
-        self._liar = liar
-        self._twins: dict[tuple[int, int], Proposal] = {}
-
-    def __call__(self, sender: int, receiver: int, message: Wire) -> bool:
-        if sender != 0 or not isinstance(message, Proposal) or message.valid_round:
-            return False
-        if message.proposer != signing_key(0).public:
-            return False
-        twin = self._twins.get((message.height, message.round)) or self._twin(message)
-        peer = self._world.peers[receiver]
-        delay_ms = self._world.rng.randint(5, 60)
-        if receiver != 1:
-            arrived = Received(self._liar.name, twin)
-            self._world.at(delay_ms, lambda: self._world.deliver(peer, arrived))
-            # A little later it sends the first one, too: now everybody can see the lie.
-            late = Received(self._liar.name, message)
-            self._world.at(delay_ms + 200, lambda: self._world.deliver(peer, late))
-            return True
-        return False
-
-    def _twin(self, message: Proposal) -> Proposal:
-        header = message.block.header
-        checked = self._liar.chain.assemble(
-            self._liar.archive.contents(0, 0, 0),
-            header.slot,
-            header.round,
-            header.producer,
-            header.vrf_proof,
-            header.timestamp_ms + 1,
-        )
-        statement = proposal_statement(
-            self._world.genesis.chain_id,
-            message.height,
-            message.round,
-            0,
-            message.slot,
-            checked.block.hash,
-        )
-        twin = Proposal(
-            message.height,
-            message.round,
-            0,
-            message.slot,
-            message.candidates,
-            checked.block,
-            None,
-            message.proposer,
-            signing_key(0).sign(statement),
-        )
-        self._twins[message.height, message.round] = twin
-        return twin
 
 
 class Locked(SynchronousTestCase):
