@@ -38,30 +38,28 @@ class Option:
     parse: Callable[[str], Any]
     """Its value; ``ValueError`` says what is wrong with the text."""
     help: str
-    metavar: str = ""
-    """What ``--help`` shows in place of the value, where the name does not say it."""
     repeated: bool = False
     """May be given several times; all values count."""
 
 
 OPTIONS: tuple[Option, ...] = (
     Option("network", network_of, "mainnet, testnet or devnet [mainnet]"),
-    Option("genesis", values.path, "genesis file, needed at the first start only", "FILE"),
-    Option("validator-id", values.key_name, "validate with DATADIR/keys/NAME.key", "NAME"),
+    Option("genesis", values.path, "genesis file, needed at the first start only"),
+    Option("validator-id", values.key_name, "NAME: validate with DATADIR/keys/NAME.key"),
     Option("bind", values.host, "address to listen on for peers [0.0.0.0; devnet 127.0.0.1]"),
     Option("port", values.port, "port for peers [24000, testnet 24100, devnet 24200]"),
-    Option("peers", values.peer_list, "nodes to stay linked with", "HOST:PORT,..."),
+    Option("peers", values.peer_list, "HOST:PORT,...: nodes to stay linked with"),
     Option("maxconnections", values.count(1, 100_000), "inbound peers [125]"),
     Option("datadir", values.path, "data directory [~/.timecoin/NETWORK]"),
-    Option("rpc-bind", values.rpc_bind, "RPC address [127.0.0.1:24001, 24101, 24201]", "HOST:PORT"),
+    Option("rpc-bind", values.rpc_bind, "HOST:PORT,... for RPC [127.0.0.1:24001, 24101, 24201]"),
     Option("rpcuser", values.text, "user for RPC"),
     Option("rpcpassword", values.text, "that user's password"),
-    Option("rpcauth", Login.from_rpcauth, "further RPC user", "USER:SALT$HMAC", repeated=True),
-    Option("rpccookiefile", values.path, "login of this run [DATADIR/.cookie]", "FILE"),
+    Option("rpcauth", Login.from_rpcauth, "USER:SALT$HMAC, a further RPC user", repeated=True),
+    Option("rpccookiefile", values.path, "file with the login of this run [DATADIR/.cookie]"),
     Option("rpcallowip", values.text, "address or network that may call RPC", repeated=True),
-    Option("rpcwhitelist", values.text, "a user's methods", "USER:METHOD,...", repeated=True),
-    Option("rpctlscert", values.path, "PEM certificate for RPC", "FILE"),
-    Option("rpctlskey", values.path, "PEM key for RPC", "FILE"),
+    Option("rpcwhitelist", values.text, "USER:METHOD,...: all that USER may call", repeated=True),
+    Option("rpctlscert", values.path, "PEM certificate for RPC"),
+    Option("rpctlskey", values.path, "PEM key for RPC"),
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
     Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
     Option("mempoolexpiry", values.count(1, 10_000), "hours that a transaction may wait [72]"),
