@@ -72,7 +72,7 @@ def rpc_service(
             condition,
             lambda: _bytes_in(store_path),
         ),
-        TransactionMethods(views, lookup, finality, condition, node.submit, wallet.keystore),
+        TransactionMethods(views, lookup, finality, condition, node.submit, wallet),
         FinalityMethods(lookup, finality, wait),
         MempoolMethods(node.pool, config.pool_limits, finality, reactor),
     )

@@ -1,9 +1,11 @@
-"""Control: what the interface offers."""
+"""Control: what the interface offers, how long the node has run, and its end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
+
+from twisted.internet.interfaces import IReactorTime
 
 from timecoin.rpc.method import Method, rpc_method
 from timecoin.rpc.valuetypes import Text
@@ -22,3 +24,24 @@ class HelpMethods:
             return "\n".join(self._published[name].usage for name in sorted(self._published))
         method = self._published.get(command)
         return f"help: unknown command: {command}" if method is None else method.help
+
+
+class ControlMethods:
+    """The process as a whole."""
+
+    def __init__(self, clock: IReactorTime, stop: Callable[[], None]) -> None:
+        """``stop`` ends the node in order; uptime counts from now."""
+        self._clock = clock
+        self._stop = stop
+        self._started_s = clock.seconds()
+
+    @rpc_method()
+    def uptime(self) -> int:
+        """Seconds since the node started."""
+        return int(self._clock.seconds() - self._started_s)
+
+    @rpc_method()
+    def stop(self) -> str:
+        """Stop the node: calls under way are answered, everything is written, exit status 0."""
+        self._clock.callLater(0, self._stop)
+        return "timecoin stopping"

@@ -1,0 +1,91 @@
+"""What the methods need of the node: reading only, each named after what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from timecoin.consensus.machine import ConsensusView
+from timecoin.finality.emergency import Emergency
+from timecoin.finality.events import TxStatus
+from timecoin.finality.views import Statistics
+from timecoin.ledger.transaction import Outpoint, Transaction
+from timecoin.mempool.entry import PoolEntry, PoolStats, Verdict
+from timecoin.p2p.ports import PeerInfo
+from timecoin.wallet.history import Effect, FindOutput
+
+Submit = Callable[[Transaction], Verdict]
+"""The one way in for a transaction of this node's own users."""
+
+
+class PoolReader(Protocol):
+    """Port: the transactions that wait (``mempool.pool.Pool``)."""
+
+    def txids(self) -> tuple[bytes, ...]:
+        """All waiting transactions, in order of arrival."""
+
+    def entry(self, txid: bytes) -> PoolEntry | None:
+        """The entry of ``txid``; to be read only."""
+
+    def spenders(self, point: Outpoint) -> tuple[bytes, ...]:
+        """Waiting transactions that spend ``point``."""
+
+    def conflicts(self, txid: bytes) -> tuple[bytes, ...]:
+        """Waiting transactions that conflict with the waiting ``txid``."""
+
+    def stats(self) -> PoolStats:
+        """Figures of this moment."""
+
+
+class ConsensusReader(Protocol):
+    """Port: where block consensus stands (``consensus.machine.Consensus``)."""
+
+    def view(self) -> ConsensusView:
+        """Where it stands now; ``LookupError`` before it has started."""
+
+
+class PeerReader(Protocol):
+    """Port: the links (``p2p.ports.Network``)."""
+
+    def peers(self) -> list[PeerInfo]:
+        """The established links, oldest first."""
+
+
+class FinalityReader(Protocol):
+    """Port: how far transactions have come (``finality.machine.Finality``)."""
+
+    def status(self, txid: bytes) -> TxStatus | None:
+        """The status of ``txid`` here; None if nothing is known of it."""
+
+    def statistics(self) -> Statistics:
+        """Figures of this moment, and counts since the start."""
+
+    @property
+    def latencies_ms(self) -> tuple[int, ...]:
+        """From seen to final, of the last 1,000 transactions."""
+
+    @property
+    def emergencies(self) -> tuple[Emergency, ...]:
+        """Conflicting certificates that this node has ever seen."""
+
+
+class SyncReader(Protocol):
+    """Port: whether this node is behind (``sync.machine.Sync``)."""
+
+    @property
+    def active(self) -> bool:
+        """Whether this node catches up."""
+
+    @property
+    def certified_height(self) -> int:
+        """The highest block known to be final: the tip's height, or above it."""
+
+    def announced_height(self, peer: bytes) -> int | None:
+        """The height of its tip that a linked peer told last; None before it did."""
+
+
+class OwnEffect(Protocol):
+    """Port: what a transaction means for the wallet (``wallet.wallet.Wallet``)."""
+
+    def effect_of(self, tx: Transaction, find_output: FindOutput) -> Effect:
+        """The sums over own keys."""
