@@ -19,6 +19,8 @@ from timecoin.sync import machine as sync_machine
 from timecoin.sync import serve
 from timecoin.sync.events import BlockSynced, BodiesFetched, HistoryRefused, NewTip
 from timecoin.sync.messages import Blocks, GetBlocks, TipAnnounce
+from timecoin.sync.peers import Peers
+from timecoin.sync.requests import KEPT_LATE, Requests
 
 NET = Net()
 
@@ -68,6 +70,22 @@ class SyncTests(SynchronousTestCase):
         self.world.run(2_000)
         self.caught_up()
         self.assertEqual(self.late.blamed, [])
+
+    def test_what_others_may_know(self) -> None:
+        self.assertEqual(self.late.sync.certified_height, 0)
+        honest = self.peer("honest", PAYING)
+        honest.serves_bodies = False
+        self.assertIsNone(self.late.sync.announced_height(honest.name))
+        self.world.run(1_000)
+        self.assertTrue(self.late.sync.active)
+        self.assertEqual(self.late.chain.tip_height, 0)
+        self.assertEqual(self.late.sync.certified_height, 1, "proved, though not yet connected")
+        self.assertEqual(self.late.sync.announced_height(honest.name), 5)
+        self.assertIsNone(self.late.sync.announced_height(b"stranger"))
+        self.peer("other", PAYING)
+        self.world.run(5_000)
+        self.caught_up(PAYING)
+        self.assertEqual(self.late.sync.certified_height, 5)
 
     def test_with_bodies(self) -> None:
         self.peer("honest", PAYING)
@@ -259,6 +277,24 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.late.changes, [True, False])
         self.assertFalse(self.late.sync.active)
 
+    def test_slow_after_it_delivered(self) -> None:
+        """Who was worth belief once is not charged for silence, only left alone."""
+        self.patch(sync_machine, "MAX_BLOCKS", 2)
+        tired = self.peer("tired")
+        tired.rewrite = only(
+            Blocks, lambda peer, message: None if self.late.chain.tip_height else message
+        )
+        self.world.run(15_000)
+        self.assertEqual(self.late.chain.tip_height, 2)
+        self.assertEqual(self.late.changes, [True, False])
+        self.assertEqual(self.late.blamed, [])
+
+    def test_no_peers_no_announcements(self) -> None:
+        honest = self.peer("honest", NET.chain())
+        self.world.cut(self.late, honest)
+        self.world.run(6_000)
+        self.assertEqual(self.late.timers, {})
+
     # liars
 
     def test_announcement_alone_changes_nothing(self) -> None:
@@ -369,6 +405,22 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.late.changes, [True, False])
         self.assertEqual([b[:2] for b in self.late.blamed], [(liar.name, 20)])
 
+    def test_nothing_is_kept_of_a_liar(self) -> None:
+        """A block that waits for bodies goes with the word of the one who sent it."""
+        self.patch(sync_machine, "MAX_BLOCKS", 2)
+        liar = self.peer("liar", PAYING)
+        liar.serves_bodies = False
+
+        def change(peer: bytes, message: Wire) -> Wire:
+            return self.with_items(message, []) if self.late.changes else message
+
+        liar.rewrite = only(Blocks, change)
+        self.world.run(500)
+        self.assertEqual(self.late.chain.tip_height, 0)
+        self.assertEqual([b[:2] for b in self.late.blamed], [(liar.name, 10)])
+        self.assertEqual(self.late.sync._missing, {})
+        self.assertEqual(self.late.sync._queued_bytes, 0)
+
     def test_answers_to_nothing(self) -> None:
         stranger = self.peer("stranger", NET.chain())
         self.late.deliver(Received(stranger.name, Blocks(7, ())))
@@ -425,7 +477,22 @@ class SyncTests(SynchronousTestCase):
         self.world.run(60_000)
         self.assertEqual(len(self.late.seen(ForkFound)), 1)
         self.assertEqual(self.late.seen(BlockSynced), [])
+        self.assertEqual(self.late.seen(HistoryRefused), [])
         self.assertFalse(self.late.sync.active)
+        self.assertFalse(self.late.sync._requests.fetching)
+
+    def test_one_probe_at_a_time(self) -> None:
+        NET.grow(self.late.chain, *[Contents()] * 2)
+        silent = self.peer("silent", NET.chain())
+        asked: list[Wire] = []
+
+        def count(peer: bytes, message: Wire) -> None:
+            asked.append(message)
+
+        self.late.rewrite = only(GetBlocks, count)
+        for height in (1, 2, 1):
+            self.late.deliver(Received(silent.name, TipAnnounce(height, bytes(32))))
+        self.assertEqual(len(asked), 1)
 
     def test_claimed_fork_without_proof(self) -> None:
         NET.grow(self.late.chain, *[Contents()] * 2)
@@ -464,6 +531,40 @@ class ServeTests(SynchronousTestCase):
         self.assertEqual(self.page(13, 1), [])
         self.assertEqual(self.page(2**64 - 1, 100), [])
         self.assertEqual(self.page(0, 5), [], "genesis is no block")
+
+
+class BookTests(SynchronousTestCase):
+    """The small books that the machine keeps."""
+
+    def test_late_requests_are_bounded(self) -> None:
+        requests = Requests()
+        opened = [requests.new(b"p", 1, 1) for _ in range(KEPT_LATE + 2)]
+        for request in opened:
+            self.assertEqual(requests.late(request.number), request)
+        self.assertIsNone(requests.answered(b"p", opened[0].number))
+        self.assertIsNone(requests.answered(b"p", opened[1].number))
+        self.assertEqual(requests.answered(b"p", opened[2].number), opened[2])
+        self.assertIsNone(requests.answered(b"p", opened[2].number))
+
+    def test_failures_in_a_row(self) -> None:
+        peers = Peers()
+        peers.add(b"p")
+        self.assertEqual([peers.failed(b"p") for _ in range(2)], [False, False])
+        peers.answered(b"p")
+        self.assertEqual([peers.failed(b"p") for _ in range(3)], [False, False, True])
+
+    def test_ranking(self) -> None:
+        peers = Peers()
+        for name, announced in ((b"a", 5), (b"b", 7), (b"c", 7), (b"d", 9), (b"e", 3)):
+            peers.add(name)
+            record = peers.get(name)
+            assert record is not None
+            record.height = announced
+        peers.failed(b"d")
+        peers.forget(b"b", 1_000)
+        self.assertEqual(peers.ranked(4, 1_000), (b"c", b"a", b"d"))
+        self.assertEqual(peers.ranked(8, 1_000), (b"d",))
+        self.assertEqual(peers.ranked(10, 1_000), ())
 
 
 ITEMS = [(LONG.block(height), LONG.certificate(height)) for height in range(1, 5)]

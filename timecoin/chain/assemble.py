@@ -158,8 +158,6 @@ class Selection:
         waiting: dict[bytes, list[Transaction]] = {}
         while queue:
             tx = queue.popleft()
-            if tx.txid not in self._candidates:
-                continue
             parent_txid = self._awaited(tx)
             if parent_txid is not None:
                 waiting.setdefault(parent_txid, []).append(tx)

@@ -97,6 +97,16 @@ class Sync:
         """Whether this node catches up."""
         return self._active
 
+    @property
+    def certified_height(self) -> int:
+        """The highest block known to be final: the tip's height, or above it."""
+        return max(self._chain.tip.height, self._certified_height)
+
+    def announced_height(self, peer: bytes) -> int | None:
+        """The height of its tip that a linked peer told last; hearsay. None before it did."""
+        known = self._peers.get(peer)
+        return known.height or None if known is not None else None
+
     def handle(self, event: object, now_ms: int) -> list[Effect]:
         """Take one event at ``now_ms``."""
         match event:
@@ -217,9 +227,6 @@ class Sync:
 
     def _new_tip(self, now_ms: int) -> list[Effect]:
         self._committing = False
-        while self._queue and self._queue[0].block.height <= self._chain.tip.height:
-            self._queued_bytes -= self._queue.popleft().size
-            self._missing.clear()
         effects = self._progress()
         effects += self._advance(now_ms)
         if not self._active:
@@ -260,10 +267,9 @@ class Sync:
         request = self._requests.late(number)
         if request is None:
             return []
-        peer = self._peers.get(request.peer)
-        if not self._peers.failed(request.peer) or peer is None:
+        if not self._peers.failed(request.peer):
             return self._advance(now_ms)
-        if peer.proved:
+        if self._peers.is_proved(request.peer):
             # Slowness is no fault; others are asked for a while.
             self._peers.forget(request.peer, now_ms)
             return self._advance(now_ms)
@@ -273,8 +279,6 @@ class Sync:
 
     def _start_anew(self, now_ms: int) -> list[Effect]:
         """No progress for too long: whoever holds us in this state has to prove it again."""
-        if not self._active:
-            return []
         self._cut_queue(0)
         self._committing = False
         self._certified_height = 0
@@ -288,6 +292,9 @@ class Sync:
             self._certified_height = 0
             self._peers.doubt_all()
             return self._settle(now_ms)
+        while self._queue and self._queue[0].block.height <= self._chain.tip.height:
+            self._queued_bytes -= self._queue.popleft().size
+            self._missing.clear()
         effects = self._judge(now_ms)
         effects += self._ask(now_ms)
         effects += self._settle(now_ms)
@@ -311,13 +318,12 @@ class Sync:
         ranked = self._peers.ranked(first, now_ms)
         if not ranked:
             return []
-        peer = self._peers.get(ranked[0])
-        assert peer is not None
-        if not self._active and peer.height == self._chain.tip.height + 1:
+        announced = self._peers.height(ranked[0])
+        if not self._active and announced == self._chain.tip.height + 1:
             wait_ms = self._grace_ms(now_ms)
             if wait_ms > 0:
                 return [StartTimer(("near",), wait_ms)]
-        count = min(MAX_BLOCKS, peer.height - first + 1)
+        count = min(MAX_BLOCKS, announced - first + 1)
         return self._open(self._requests.new(ranked[0], first, count))
 
     def _grace_ms(self, now_ms: int) -> int:
@@ -333,9 +339,6 @@ class Sync:
             return []
         item = self._queue[0]
         block, tip = item.block, self._chain.tip
-        if block.height != tip.height + 1:
-            self._cut_queue(0)
-            return []
         try:
             self._chain.check_certificate(item.certificate)
         except CertificateError as error:

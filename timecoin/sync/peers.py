@@ -42,6 +42,14 @@ class Peers:
         """The record of a linked peer."""
         return self._peers.get(peer)
 
+    def height(self, name: bytes) -> int:
+        """The height that the linked ``name`` announced."""
+        return self._peers[name].height
+
+    def is_proved(self, name: bytes) -> bool:
+        """Whether the linked ``name`` has delivered certified blocks since we fell behind."""
+        return self._peers[name].proved
+
     def ranked(self, height: int, now_ms: int) -> tuple[bytes, ...]:
         """Peers said to have block ``height``: fewest failures first, then the highest tip."""
         able = [
@@ -71,10 +79,8 @@ class Peers:
             peer.failures = 0
 
     def failed(self, name: bytes) -> bool:
-        """A request to ``name`` timed out; True when that happened too often in a row."""
-        peer = self._peers.get(name)
-        if peer is None:
-            return False
+        """A request to the linked ``name`` timed out; True when that is once too often in a row."""
+        peer = self._peers[name]
         peer.failures += 1
         return peer.failures % MAX_FAILURES == 0
 
