@@ -5,7 +5,7 @@ from __future__ import annotations
 from timecoin.chain.commit import BlockConnected
 from timecoin.codec import decode
 from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes
-from timecoin.finality.events import Status, StatusChanged
+from timecoin.finality.events import StatusChanged
 from timecoin.ledger.transaction import Outpoint
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.wiring import observe
@@ -45,7 +45,7 @@ class Invariants:
         self.blocks_checked += 1
 
     def _on_status(self, signal: StatusChanged) -> None:
-        if signal.status is not Status.FINAL:
+        if not signal.status.finalized:
             return
         self.finals_checked += 1
         tx = self._world.submitted.get(signal.txid)
@@ -65,8 +65,8 @@ class Invariants:
             if node.node is None:
                 continue
             for txid in final:
-                archived = node.node.chain.archived(txid) is not None
-                if not archived and node.node.finality.status(txid).status is not Status.FINAL:
+                found = node.node.finality.status(txid)
+                if found is None or not found.status.finalized:
                     raise InvariantBroken(f"final is kept: node {node.number} lost {txid.hex()}")
 
     def _on_frame(self, kind: int, payload: bytes) -> None:

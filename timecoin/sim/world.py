@@ -11,7 +11,7 @@ from timecoin.consensus.seat import Identity
 from timecoin.crypto.hashing import hash160
 from timecoin.crypto.keys import SigningKey
 from timecoin.crypto.vrf import vrf_public
-from timecoin.finality.events import Status, StatusChanged
+from timecoin.finality.events import StatusChanged
 from timecoin.ledger.genesis import Allocation, Genesis, GenesisValidator, genesis_utxos
 from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.entry import Admission
@@ -170,7 +170,7 @@ class World:
         number = node.number
 
         def heard(signal: StatusChanged) -> None:
-            if signal.status is Status.FINAL:
+            if signal.status.finalized:
                 self.final_ms.setdefault((number, signal.txid), signal.at_ms)
                 self.users.settled(signal.txid)
 
