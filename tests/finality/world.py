@@ -220,11 +220,13 @@ class World:
         weight: int = 100,
         coins: int = 200,
         tuning: params.FinalityParams | None = None,
+        limits: PoolLimits | None = None,
         linked: bool = True,
     ) -> None:
         self.now_ms = START_MS + 1_000
         self.rng = Random(seed)
         self.tuning = tuning or params.FinalityParams()
+        self.limits = limits or PoolLimits()
         self.loss_percent = 0
         self.cut: Callable[[bytes, bytes, Wire], bool] = lambda source, target, message: False
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
@@ -265,7 +267,7 @@ class World:
         def find(wtxid: bytes) -> Transaction | None:
             return node.pool.by_wtxid(wtxid) or node.chain.bodies.get(wtxid)
 
-        node.pool = Pool(node.chain, PoolLimits(), CHAIN_ID, verify)
+        node.pool = Pool(node.chain, self.limits, CHAIN_ID, verify)
         node.finality = Finality(
             chain_id=CHAIN_ID,
             params=self.tuning,
@@ -405,6 +407,13 @@ class World:
             node.chain.connect(block, entries)
             self._event(node, Connected(block, entries))
         return block
+
+    def draft(
+        self, transactions: Iterable[Transaction], resolutions: tuple[Resolution, ...] = ()
+    ) -> Block:
+        """A block on the first node's tip that nobody connects yet."""
+        height = self.nodes[0].chain.tip_height + 1
+        return make_block(height, START_MS + height * SLOT_MS, transactions, resolutions)
 
     def next_slot(self, transactions: Iterable[Transaction] = ()) -> Block:
         """Go to the beginning of the next slot and archive there."""
