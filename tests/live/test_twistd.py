@@ -120,8 +120,9 @@ class NodeProcessTests(SynchronousTestCase):
         self.assertEqual(process.wait(START_S), 0)
         self.assertFalse((Path(self.node.datadir) / ".cookie").exists())
         log = self.node.log_path.read_text()
-        for part in ("store: opened", "node: validator", "p2p: listening", "rpc: "):
-            self.assertIn(part, log)
+        parts = ("store: opened", "node: validator", "p2p: listening", "wallet: 1 address", "rpc: ")
+        self.assertEqual(sorted(parts, key=log.index), list(parts))
+        self.assertTrue(log.endswith("store: written and closed\n"), log)
         self.assertNotIn("Traceback", log)
 
         other = self.directory / "other.json"

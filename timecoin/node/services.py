@@ -52,7 +52,11 @@ class StoreService(Service):
     def stopService(self) -> Deferred[None]:
         """Wait for what is being written, then close."""
         super().stopService()
-        return self._offload.drained().addCallback(lambda _: self._engine.close())
+        return self._offload.drained().addCallback(self._close)
+
+    def _close(self, _: None) -> None:
+        self._engine.close()
+        _store_log.info("written and closed")
 
 
 class CoreService(Service):

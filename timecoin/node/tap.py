@@ -158,6 +158,7 @@ class NodeService(OrderedMultiService):
         """End the process in order, with exit status 0."""
         if not self._ending:
             self._ending = True
+            _log.info("stopping")
             self._reactor.callLater(0, self._reactor.stop)
 
     def crash(self, error: Exception) -> None:

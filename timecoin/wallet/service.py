@@ -8,12 +8,16 @@ from typing import Protocol, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
+from timecoin.wallet.derive import Branch
 from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.wallet import Wallet
 
 MAX_UNLOCK_S = 100_000_000
 """Bitcoin Core's bound of ``walletpassphrase``: three years."""
+
+_log = Logger("timecoin.wallet")
 
 T = TypeVar("T")
 
@@ -39,6 +43,16 @@ class WalletService(Service):
         self._queue = DeferredLock()
         self._timer: IDelayedCall | None = None
         self._lockings = 0
+
+    def startService(self) -> None:
+        """Say what is there."""
+        super().startService()
+        keystore = self.wallet.keystore
+        _log.info(
+            "{count} addresses in use, {state}",
+            count=keystore.count(Branch.RECEIVE),
+            state="locked" if keystore.locked else "ready to pay",
+        )
 
     def unlock(self, passphrase: str, timeout_s: int) -> Deferred[None]:
         """Allow payments for ``timeout_s`` seconds from success on; a later call counts anew.
