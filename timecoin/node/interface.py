@@ -42,6 +42,16 @@ def follow_coins(node: Node, keystore: Keystore) -> Wallet:
     return wallet
 
 
+def restore_coins(node: Node, wallet: Wallet) -> None:
+    """Tell ``wallet`` of what waited when the node stopped; the machines have restored it."""
+    waiting = []
+    for txid in node.pool.txids():
+        tx, known = node.pool.get(txid), node.finality.status(txid)
+        if tx is not None and known is not None:
+            waiting.append((tx, known.status))
+    wallet.restore(waiting)
+
+
 def rpc_service(
     node: Node,
     wallet: Wallet,

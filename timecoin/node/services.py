@@ -8,6 +8,7 @@ from random import Random
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -16,7 +17,7 @@ from timecoin import __version__
 from timecoin.consensus.seat import Identity
 from timecoin.node.build import Node, NodeSettings, build_node
 from timecoin.node.config import NodeConfig
-from timecoin.node.interface import follow_coins, rpc_service
+from timecoin.node.interface import follow_coins, restore_coins, rpc_service
 from timecoin.node.keyfiles import load_or_create_node_seed
 from timecoin.node.logs import NodeLog
 from timecoin.node.offload import ThreadOffload
@@ -62,10 +63,19 @@ class StoreService(Service):
 class CoreService(Service):
     """Runs the machines."""
 
-    def __init__(self, node: Node, validator_id: str | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        validator_id: str | None,
+        clock: IReactorTime,
+        on_restored: Callable[[], None],
+    ) -> None:
+        """``on_restored`` is called once the machines have read what the last life left."""
         self.setName("node")
         self._node = node
         self._validator_id = validator_id
+        self._clock = clock
+        self._on_restored = on_restored
 
     def startService(self) -> None:
         """Restore and start the machines."""
@@ -80,6 +90,7 @@ class CoreService(Service):
             height=node.chain.tip_height,
         )
         node.start()
+        self._clock.callLater(0, self._on_restored)  # comes after the driver's own first turn
 
     def stopService(self) -> None:
         """Stop the machines."""
@@ -143,7 +154,7 @@ def compose(
     )
     return [
         StoreService(engine, offload, str(store_path)),
-        CoreService(node, config.validator_id),
+        CoreService(node, config.validator_id, reactor, lambda: restore_coins(node, wallet)),
         peers,
         WalletService(wallet, Sealing(os.urandom), reactor, deferToThread),
         rpc_service(node, wallet, peers, config, store_path, reactor, stop),
