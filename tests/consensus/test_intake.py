@@ -110,6 +110,25 @@ class BadInput(SynchronousTestCase):
         )
         self.assertEqual(desk.hear(2, second), [])
 
+    def test_two_proposals_of_one_member_are_evidence_and_a_third_is_ignored(self) -> None:
+        desk = self.desk
+        made = [
+            desk.proposal(1, desk.block(1, timestamp_ms=desk.now_ms + number))
+            for number in range(3)
+        ]
+        seen = []
+        for proposal in [*made, *made]:
+            effects = desk.hear(1, proposal)
+            seen += signals_in(effects, events.Equivocation)
+            self.assertEqual(blames_in(effects), [])
+        self.assertEqual(seen, [events.Equivocation(made[0], made[1])])
+
+    def test_proposals_of_rounds_far_ahead_are_dropped(self) -> None:
+        desk = self.desk
+        block = desk.block(1, round_=9)
+        forged = msgspec.structs.replace(desk.proposal(1, block, 9), signature=bytes(64))
+        self.assertEqual(desk.hear(1, forged), [])
+
     def test_before_start_nothing_is_taken(self) -> None:
         desk = Desk()
         self.assertEqual(desk.hear(1, desk.vote(1, NIL)), [])

@@ -238,6 +238,19 @@ class Links(SynchronousTestCase):
         self.assertIn(self.desk.vote(0, self.block.hash), votes)
         self.assertEqual(timers(effects)["retransmit", 1], TIMING.retransmit_ms)
 
+    def test_the_votes_that_ended_the_last_round_are_sent_again_too(self) -> None:
+        """Of all members: who missed them cannot follow into this round (too few are ahead)."""
+        desk = self.desk
+        for index in (1, 2):
+            desk.hear(index, desk.vote(index, NIL, PRECOMMIT))
+        desk.expire(Timeout.PROPOSE)
+        desk.hear(3, desk.vote(3, NIL, PRECOMMIT))
+        self.assertEqual(desk.view.round, 1)
+        sent = broadcasts(desk.do(TimerFired(("retransmit", 1))))
+        votes = next(m for m in sent if isinstance(m, Votes)).votes
+        for index in (1, 2, 3):
+            self.assertIn(desk.vote(index, NIL, PRECOMMIT), votes)
+
     def test_nothing_is_sent_again_before_the_slot_begins(self) -> None:
         desk = Desk()
         desk.now_ms -= 5_000

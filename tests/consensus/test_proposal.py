@@ -240,6 +240,16 @@ class Bodies(Case):
         effects = self.desk.do(events.BodiesFetched(()))
         self.assertEqual(votes_in(effects), [block.hash])
 
+    def test_those_of_rounds_long_past_are_wanted_no_more(self) -> None:
+        self.begin()
+        block = self.desk.block(self.first, transactions=[payment(1)])
+        self.desk.hear(self.first, self.desk.proposal(self.first, block))
+        for round_, wanted in ((1, 1), (2, 0)):
+            for index in (1, 2, 3):
+                self.desk.hear(index, self.desk.vote(index, NIL, VoteKind.PRECOMMIT, round_))
+            effects = self.desk.do(TimerFired(("retransmit", 1)))
+            self.assertEqual(len(signals_in(effects, events.BodiesWanted)), wanted)
+
     def test_none_come_in_time(self) -> None:
         self.begin()
         block = self.desk.block(self.first, transactions=[payment(1)])

@@ -78,6 +78,21 @@ class Restarting(SynchronousTestCase):
         resent = broadcasts(desk.do(TimerFired(("retransmit", 1))))
         self.assertIn(mine, resent)
 
+    def test_the_valid_block_is_proposed_again_after_a_restart(self) -> None:
+        desk = self.desk
+        desk.hear(self.first, desk.proposal(self.first, self.block))
+        for index in (1, 2):
+            desk.hear(index, desk.vote(index, self.block.hash))
+        desk.restart()
+        for index in (1, 2, 3):
+            desk.hear(index, desk.candidate(index))
+        desk.collect()
+        desk.effects.clear()
+        for index in (1, 2, 3):
+            desk.hear(index, desk.vote(index, NIL, PRECOMMIT, 3))
+        mine = next(m for m in broadcasts(desk.effects) if isinstance(m, Proposal))
+        self.assertEqual((mine.block, mine.round, mine.valid_round), (self.block, 3, 1))
+
     def test_without_the_locked_block_it_does_not_start(self) -> None:
         desk = self.desk
         desk.hear(self.first, desk.proposal(self.first, self.block))
