@@ -24,9 +24,11 @@ from timecoin.rpc.methods.control import ControlMethods
 from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
 from timecoin.rpc.methods.mempool import MempoolMethods
 from timecoin.rpc.methods.transactions import TransactionMethods
+from timecoin.rpc.methods.wallet import WalletMethods
 from timecoin.rpc.service import RpcService, RpcSettings, TlsFiles
 from timecoin.rpc.waiters import FinalityWaiters
 from timecoin.wallet.keystore import Keystore
+from timecoin.wallet.service import WalletService
 from timecoin.wallet.wallet import Wallet
 
 
@@ -54,7 +56,7 @@ def restore_coins(node: Node, wallet: Wallet) -> None:
 
 def rpc_service(
     node: Node,
-    wallet: Wallet,
+    wallet: WalletService,
     peers: PeerService,
     config: NodeConfig,
     store_path: Path,
@@ -63,6 +65,7 @@ def rpc_service(
 ) -> RpcService:
     """The JSON-RPC interface of ``node``; ``stop`` ends the process in order."""
     views, finality, genesis = node.views, node.finality, node.genesis
+    network = Network(genesis.network)
     condition = Condition(
         reactor, genesis.slot_ms, views, finality, node.sync, lambda: not node.driver.stopped
     )
@@ -72,7 +75,7 @@ def rpc_service(
     lookup = Lookup(genesis, views, node.pool)
     groups = (
         ControlMethods(reactor, stop),
-        AddressMethods(Network(genesis.network)),
+        AddressMethods(network),
         ChainMethods(
             genesis,
             views,
@@ -85,6 +88,7 @@ def rpc_service(
         TransactionMethods(views, lookup, finality, condition, node.submit, wallet),
         FinalityMethods(lookup, finality, wait),
         MempoolMethods(node.pool, config.pool_limits, finality, reactor),
+        WalletMethods(wallet, network, node.submit, condition, wait),
     )
 
     def health() -> dict[str, object]:
@@ -93,7 +97,7 @@ def rpc_service(
 
     def status() -> dict[str, object]:
         return {
-            "network": Network(genesis.network).label,
+            "network": network.label,
             "height": views.tip.height,
             "bestblockhash": views.tip.hash.hex(),
             "peers": len(peers.peers()),

@@ -152,12 +152,13 @@ def compose(
     wallet = follow_coins(
         node, prepared.wallet or create_wallet(config.datadir, config.network, os.environ)
     )
+    wallet_service = WalletService(wallet, Sealing(os.urandom), reactor, deferToThread)
     return [
         StoreService(engine, offload, str(store_path)),
         CoreService(node, config.validator_id, reactor, lambda: restore_coins(node, wallet)),
         peers,
-        WalletService(wallet, Sealing(os.urandom), reactor, deferToThread),
-        rpc_service(node, wallet, peers, config, store_path, reactor, stop),
+        wallet_service,
+        rpc_service(node, wallet_service, peers, config, store_path, reactor, stop),
     ]
 
 
