@@ -11,6 +11,7 @@ from tests.chain.net import FEE, Contents, Net
 from timecoin import params
 from timecoin.chain import assemble as assembling
 from timecoin.ledger.block import Resolution
+from timecoin.ledger.check import check_structure
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Transaction, outpoint
 from timecoin.ledger.utxo import Utxo
@@ -125,6 +126,21 @@ class AssembleTests(SynchronousTestCase):
             self.patch(params, "MAX_BLOCK_BYTES", bound)
             taken.add(len(self.entries(contents)))
         self.assertEqual(taken, set(range(7)))
+
+    def test_valid_contents_are_judged_once(self) -> None:
+        """By the check of the whole block; one by one only when that fails."""
+        calls: list[Transaction] = []
+
+        def count(tx: Transaction) -> None:
+            calls.append(tx)
+            check_structure(tx)
+
+        self.patch(assembling, "check_structure", count)
+        good, bad = NET.pay([self.coins[0]], 1), NET.pay([self.coins[1]], 1, fee=FEE - 1)
+        NET.make(self.chain, NET.archive(good))
+        self.assertEqual(calls, [])
+        self.assertEqual(self.entries(NET.archive(good, bad)), {good.txid})
+        self.assertEqual(calls, [good, bad])
 
     def test_claim_that_does_not_hold(self) -> None:
         slot = self.chain.tip.slot + 1

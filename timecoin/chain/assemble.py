@@ -62,9 +62,18 @@ def assemble(
     ``contents`` come most urgent first and are taken in that order, parents before children.
     ``RuleBroken`` when the draft itself does not hold: slot, producer, VRF proof.
     """
+    try:
+        # What a pool brings has been judged before: the check of the whole block is enough.
+        return _assemble(Selection(contents, parent, genesis, verify, False), draft)
+    except RuleBroken:
+        return _assemble(Selection(contents, parent, genesis, verify, True), draft)
+
+
+def _assemble(selection: Selection, draft: Draft) -> CheckedBlock:
+    """The checked block of ``draft`` with what ``selection`` takes."""
+    parent, genesis = selection.parent, selection.genesis
     members = parent_set(parent)
     height = parent.tip.height + 1
-    selection = Selection(contents, parent, genesis, verify)
     transactions = selection.take_all()
     reward = expected_reward(
         genesis.base_reward, members.members, draft.producer, selection.fees, height
@@ -96,7 +105,7 @@ def assemble(
         body_root=body.root,
     )
     bodies = {tx.wtxid: tx for tx in transactions}
-    return check_successor(Block(header, body), bodies.get, parent, genesis, verify)
+    return check_successor(Block(header, body), bodies.get, parent, genesis, selection.verify)
 
 
 def _vrf_output(proof: bytes) -> bytes:
@@ -107,14 +116,24 @@ def _vrf_output(proof: bytes) -> bytes:
 
 
 class Selection:
-    """Chooses from ``contents`` what one block can hold."""
+    """Chooses from ``contents`` what one block can hold.
+
+    ``careful`` judges each transaction and resolution by itself; otherwise they are taken to be
+    valid, and only certificates, conflicts and limits count.
+    """
 
     def __init__(
-        self, contents: Contents, parent: ParentState, genesis: Genesis, verify: Verify
+        self,
+        contents: Contents,
+        parent: ParentState,
+        genesis: Genesis,
+        verify: Verify,
+        careful: bool,
     ) -> None:
-        self._parent = parent
-        self._genesis = genesis
-        self._verify = verify
+        self.parent = parent
+        self.genesis = genesis
+        self.verify = verify
+        self._careful = careful
         self._height = parent.tip.height + 1
         self._candidates = {tx.txid: tx for tx in contents.transactions}
         self._certificates: list[bytes] = []
@@ -180,23 +199,14 @@ class Selection:
         coins = [
             coin
             for point in tx.outpoints
-            if (coin := self._created.get(point) or self._parent.utxo(point)) is not None
+            if (coin := self._created.get(point) or self.parent.utxo(point)) is not None
         ]
         if len(coins) != len(tx.inputs):
             return
         certificate = self._certificate_of.get(tx.txid)
-        try:
-            check_structure(tx)
-            fee_units = check_spend(
-                tx,
-                coins,
-                self._genesis.chain_id,
-                self._height,
-                self._parent.tip.slot_time,
-                self._verify,
-            )
-            resolutions = [] if certificate is not None else self._resolving(tx, coins)
-        except RuleBroken:
+        fee_units = sum(coin.value for coin in coins) - sum(item.value for item in tx.outputs)
+        resolutions = [] if certificate is not None else self._resolving(tx)
+        if fee_units < 0 or (self._careful and not self._is_valid(tx, coins, resolutions)):
             return
         cost = _ENTRY_BYTES + sum(len(encode(item)) for item in resolutions)
         if certificate is None:
@@ -226,16 +236,36 @@ class Selection:
             and self._bodies_bytes + len(tx.encoded) <= MAX_BODIES_BYTES
         )
 
-    def _resolving(self, tx: Transaction, coins: list[Utxo]) -> list[Resolution]:
-        """The resolutions that ``tx`` wins, one an outpoint; ``RuleBroken`` if one is no proof."""
+    def _resolving(self, tx: Transaction) -> list[Resolution]:
+        """The resolutions that ``tx`` wins, one an outpoint."""
         found: dict[Outpoint, Resolution] = {}
         for resolution in self._resolutions_of.get(tx.txid, ()):
-            loser, point = resolution.loser, resolution.outpoint
-            if loser.txid == tx.txid or point not in tx.outpoints or point not in loser.outpoints:
-                raise RuleBroken("bad-resolution", "the two do not conflict in the outpoint")
-            check_structure(loser)
-            coin = coins[tx.outpoints.index(point)]
-            index = loser.outpoints.index(point)
-            check_witness(loser, index, coin, self._genesis.chain_id, self._verify)
-            found.setdefault(point, resolution)
+            found.setdefault(resolution.outpoint, resolution)
         return list(found.values())
+
+    def _is_valid(self, tx: Transaction, coins: list[Utxo], resolutions: list[Resolution]) -> bool:
+        """Whether ``tx``, which spends ``coins``, and its resolutions keep the rules."""
+        try:
+            check_structure(tx)
+            check_spend(
+                tx,
+                coins,
+                self.genesis.chain_id,
+                self._height,
+                self.parent.tip.slot_time,
+                self.verify,
+            )
+            for resolution in resolutions:
+                self._check_resolution(resolution, tx, coins)
+        except RuleBroken:
+            return False
+        return True
+
+    def _check_resolution(self, resolution: Resolution, tx: Transaction, coins: list[Utxo]) -> None:
+        loser, point = resolution.loser, resolution.outpoint
+        if loser.txid == tx.txid or point not in tx.outpoints or point not in loser.outpoints:
+            raise RuleBroken("bad-resolution", "the two do not conflict in the outpoint")
+        check_structure(loser)
+        coin = coins[tx.outpoints.index(point)]
+        index = loser.outpoints.index(point)
+        check_witness(loser, index, coin, self.genesis.chain_id, self.verify)
