@@ -97,8 +97,10 @@ class LinksTests(SynchronousTestCase):
     def test_blame_bans_and_the_ban_ends(self) -> None:
         """At -50 the link is closed and new ones are refused before the hello, for a day."""
         remote = self.call(True)
+        self.assertEqual(self.links.infos()[0].reputation, 0)
         self.links.blame(remote.node_id, 49, "odd")
-        self.assertEqual(len(self.links.infos()), 1)
+        (info,) = self.links.infos()
+        self.assertEqual(info.reputation, -49)
         self.links.blame(remote.node_id, 1, "odd again")
         self.assertEqual(self.links.infos(), [])
         self.assertIn("odd again", self.last_words(remote) or "")

@@ -58,6 +58,7 @@ class Node:
         store = EngineChainStore(runtime.engine)
         journal = JournalStore(runtime.engine, runtime.offload)
         self.genesis = genesis
+        self.finality_params = settings.finality
         key = None if settings.identity is None else settings.identity.key
         self.voting_pubkey = None if key is None else key.public
         self.chain = Chain(genesis, store, verify)

@@ -10,8 +10,11 @@ from twisted.internet.posixbase import PosixReactorBase
 from timecoin.chain.commit import BlockConnected
 from timecoin.finality.events import StatusChanged
 from timecoin.node.build import Node
+from timecoin.node.catalog import MESSAGES
 from timecoin.node.config import NodeConfig
 from timecoin.node.wiring import observe
+from timecoin.p2p import messages as p2p_messages
+from timecoin.p2p.address import PeerAddress
 from timecoin.p2p.service import PeerService
 from timecoin.params import Network
 from timecoin.rpc.audit import Audit
@@ -19,17 +22,26 @@ from timecoin.rpc.blocks import BlockReader
 from timecoin.rpc.condition import Condition
 from timecoin.rpc.lookup import Lookup
 from timecoin.rpc.methods.addresses import AddressMethods
+from timecoin.rpc.methods.agreement import AgreementMethods
 from timecoin.rpc.methods.chain import ChainMethods
 from timecoin.rpc.methods.control import ControlMethods
 from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
+from timecoin.rpc.methods.masternodes import MasternodeMethods
 from timecoin.rpc.methods.mempool import MempoolMethods
+from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
 from timecoin.rpc.methods.transactions import TransactionMethods
 from timecoin.rpc.methods.wallet import WalletMethods
+from timecoin.rpc.reports import Reports
 from timecoin.rpc.service import RpcService, RpcSettings, TlsFiles
 from timecoin.rpc.waiters import FinalityWaiters
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.service import WalletService
 from timecoin.wallet.wallet import Wallet
+
+MESSAGE_NAMES = p2p_messages.NAMES | {kind: known.type.__name__ for kind, known in MESSAGES.items()}
+"""What ``getpeerinfo`` calls each kind of frame."""
+
+MESSAGE_NAMES = p2p_messages.NAMES | {kind: known.type.__name__ for kind, known in MESSAGES.items()}
 
 
 def follow_coins(node: Node, keystore: Keystore) -> Wallet:
@@ -73,6 +85,12 @@ def rpc_service(
     observe(node, StatusChanged, waiters.on_status)
     wait = FinalityWait(reactor, finality, waiters)
     lookup = Lookup(genesis, views, node.pool)
+    identity = OwnIdentity(
+        agent=peers.agent,
+        node_id=peers.node_id,
+        voting_pubkey=node.voting_pubkey,
+        listening=lambda: [PeerAddress(config.listen_host, peers.listen_port)],
+    )
     groups = (
         ControlMethods(reactor, stop),
         AddressMethods(network),
@@ -85,27 +103,20 @@ def rpc_service(
             condition,
             lambda: _bytes_in(store_path),
         ),
-        TransactionMethods(views, lookup, finality, condition, node.submit, wallet),
+        TransactionMethods(views, lookup, finality, condition, node.submit, wallet.wallet),
         FinalityMethods(lookup, finality, wait),
         MempoolMethods(node.pool, config.pool_limits, finality, reactor),
         WalletMethods(wallet, network, node.submit, condition, wait),
+        AgreementMethods(
+            genesis, views, node.pool, finality, node.finality_params, node.consensus, condition
+        ),
+        NetworkMethods(identity, peers, node.sync, views, condition, MESSAGE_NAMES),
+        MasternodeMethods(network, identity, peers, views),
     )
-
-    def health() -> dict[str, object]:
-        problems = condition.problems()
-        return {"healthy": not problems, "problems": problems}
-
-    def status() -> dict[str, object]:
-        return {
-            "network": network.label,
-            "height": views.tip.height,
-            "bestblockhash": views.tip.hash.hex(),
-            "peers": len(peers.peers()),
-            "catching_up": condition.catching_up,
-            **health(),
-        }
-
-    return RpcService(reactor, _settings(config), groups, status=status, health=health)
+    reports = Reports(network, views, node.pool, finality, peers, condition)
+    return RpcService(
+        reactor, _settings(config), groups, status=reports.status, health=reports.health
+    )
 
 
 def _settings(config: NodeConfig) -> RpcSettings:

@@ -7,6 +7,8 @@ the older. Of two opened by both sides at once, both keep the one that the lower
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -46,7 +48,11 @@ class Links:
 
     def infos(self) -> list[PeerInfo]:
         """The established links, oldest first."""
-        return [peer.info() for peer in self._up.values()]
+        now_ms = self._now_ms()
+        return [
+            replace(peer.info(), reputation=self._reputation.score(node_id, now_ms))
+            for node_id, peer in self._up.items()
+        ]
 
     def blame(self, node_id: bytes, points: int, reason: str) -> None:
         """Take points off a peer's reputation; cut it off when that bans it."""

@@ -13,6 +13,7 @@ from timecoin.codec import U32, U64, Bytes12, Bytes32, Bytes64, Wire
 from timecoin.params import TAG_STAKE_PROOF
 
 HELLO, STAKE_PROOF, PING, PONG, GOODBYE = range(5)
+NAMES = dict(enumerate(("Hello", "StakeProof", "Ping", "Pong", "Goodbye")))
 
 SERVICE_VALIDATOR = 1
 """Bit of ``Hello.services``: a stake proof follows."""

@@ -35,6 +35,8 @@ class PeerInfo:
     messages_received: dict[int, int]
     connected_ms: int
     """The clock's milliseconds when the link came up."""
+    reputation: int = 0
+    """From -100 (long banned) to 0: nothing is held against the peer."""
 
 
 class LinkListener(Protocol):

@@ -72,6 +72,7 @@ class PeerService(service.Service):
         self._settings = settings
         self._tls = NodeTls(node_seed)
         self.node_id = self._tls.node_id
+        self.agent = settings.agent
         local = LocalEnd(
             node_id=self.node_id,
             chain_id=settings.chain_id,

@@ -40,8 +40,8 @@ class PoolReader(Protocol):
 class ConsensusReader(Protocol):
     """Port: where block consensus stands (``consensus.machine.Consensus``)."""
 
-    def view(self) -> ConsensusView:
-        """Where it stands now; ``LookupError`` before it has started."""
+    def view(self) -> ConsensusView | None:
+        """Where it stands now; None before it has started."""
 
 
 class PeerReader(Protocol):

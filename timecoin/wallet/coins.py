@@ -117,11 +117,14 @@ class Coins:
                     standing = self._standing(utxo) if waiting.final else Standing.PENDING
                     yield OwnCoin(point, utxo, path, standing, 0)
 
-    def balance(self, minconf: int = 0) -> Balance:
-        """The sums over coins with at least ``minconf`` confirmations (final counts as one)."""
+    def balance(self, minconf: int = 0, script: bytes | None = None) -> Balance:
+        """The sums over coins with at least ``minconf`` confirmations (final counts as one).
+
+        ``script`` restricts them to one lock script.
+        """
         sums = dict.fromkeys(Standing, 0)
         for coin in self:
-            if coin.satisfies(minconf):
+            if coin.satisfies(minconf) and script in (None, coin.utxo.script):
                 sums[coin.standing] += coin.utxo.value
         return Balance(**{standing.value: units for standing, units in sums.items()})
 

@@ -74,9 +74,12 @@ class Wallet:
 
     # reading
 
-    def balance(self, minconf: int = 0) -> Balance:
-        """Sums over coins with ``minconf`` confirmations or more; being final is worth one."""
-        return self._coins.balance(minconf)
+    def balance(self, minconf: int = 0, script: bytes | None = None) -> Balance:
+        """Sums over coins with ``minconf`` confirmations or more; being final is worth one.
+
+        ``script`` restricts them to one lock script.
+        """
+        return self._coins.balance(minconf, script)
 
     def unspent(
         self,

@@ -8,7 +8,7 @@ from timecoin.chain.views import ChainViews
 from timecoin.codec import CodecError
 from timecoin.finality.events import TxStatus
 from timecoin.ledger.transaction import Transaction, decode_transaction
-from timecoin.mempool.entry import Admission, Verdict
+from timecoin.mempool.entry import Admission
 from timecoin.params import COINBASE_MATURITY_BLOCKS, MAX_TX_BYTES
 from timecoin.rpc.condition import Condition
 from timecoin.rpc.errors import (
@@ -17,27 +17,20 @@ from timecoin.rpc.errors import (
     INVALID_PARAMETER,
     MISSING_INPUTS,
     NOT_FOUND,
-    REJECTED,
     RpcError,
 )
 from timecoin.rpc.jsonvalues import amount_json
 from timecoin.rpc.lookup import Found, Lookup
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.ports import FinalityReader, OwnEffect, Submit
+from timecoin.rpc.refusal import refusal
 from timecoin.rpc.rendering import Json, fee_of, script_address, transaction_json
 from timecoin.rpc.valuetypes import Amount, Hash, Hex
 from timecoin.wallet.history import Detail, Effect
 
 TransactionHex = Annotated[bytes, Hex(1, MAX_TX_BYTES, label="hex", code=DECODE_ERROR)]
 
-RULE_MISSING_INPUTS = "bad-txns-inputs-missingorspent"
 BYTES_PER_KILOBYTE = 1_000
-
-
-def refusal(verdict: Verdict) -> RpcError:
-    """The RPC error for a transaction that the pool did not take: it names the rule."""
-    code = MISSING_INPUTS if verdict.rule == RULE_MISSING_INPUTS else REJECTED
-    return RpcError(code, f"{verdict.rule}: {verdict.detail}", {"rule": verdict.rule})
 
 
 class TransactionMethods:
