@@ -18,6 +18,8 @@ from timecoin.p2p.address import PeerAddress
 from timecoin.params import PEER_PORT, RPC_PORT, Network, network_of
 from timecoin.rpc.auth import LOOPBACK, IPNetwork, Login, parse_allowip, parse_whitelist
 
+PROGRAM = "timecoin"
+"""Begins the one line on stderr with which a node ends."""
 CONFIG_NAME = "timecoin.conf"
 GENESIS_NAME = "genesis.json"
 WALLET_NAME = "wallet.dat"

@@ -26,7 +26,7 @@ from twisted.python.usage import UsageError
 
 from timecoin import __version__
 from timecoin.node import values
-from timecoin.node.config import OPTIONS, ConfigError, NodeConfig, Option, load_config
+from timecoin.node.config import OPTIONS, PROGRAM, ConfigError, NodeConfig, Option, load_config
 from timecoin.node.genesisfile import GenesisFileError
 from timecoin.node.keyfiles import KeyFileError
 from timecoin.node.logs import text_observer
@@ -65,7 +65,7 @@ def refuse(reason: object, status: int) -> NoReturn:
 def tell(reason: object) -> None:
     """Write one line to the real stderr."""
     line = " ".join(str(reason).split())
-    print(f"timecoin: {line}", file=sys.__stderr__, flush=True)
+    print(f"{PROGRAM}: {line}", file=sys.__stderr__, flush=True)
 
 
 class Options(UsageOptions):

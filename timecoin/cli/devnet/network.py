@@ -9,10 +9,12 @@ from pathlib import Path
 from timecoin.cli.devnet import founding, processes
 from timecoin.cli.devnet.record import DevnetError, NodeRecord, write_records
 from timecoin.client.blocking import RpcCallError, RpcUnreachable
+from timecoin.node.config import PROGRAM
 
 READY_BASE_S = 30.0
 READY_PER_NODE_S = 6.0
 POLL_S = 0.2
+STDERR_PREFIX = f"{PROGRAM}: "
 
 Progress = Callable[[str], None]
 
@@ -93,6 +95,8 @@ def connections(node: NodeRecord) -> int | None:
 
 
 def _last_words(node: NodeRecord) -> str:
+    """What a node that has ended said about it: the line that it meant for stderr, if any."""
     lines = node.log_path.read_text("utf-8", errors="replace").splitlines()
-    said = f": {lines[-1].strip()}" if lines else ""
+    meant = [line for line in lines if line.startswith(STDERR_PREFIX)] or lines
+    said = f": {meant[-1].removeprefix(STDERR_PREFIX).strip()}" if meant else ""
     return f"{said} (log {node.log_path})"
