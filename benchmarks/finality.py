@@ -1,0 +1,317 @@
+"""How fast payments become final on a local network of four real nodes.
+
+Signed single-input payments, made beforehand, go to all nodes in JSON-RPC batches at fixed rates.
+From each batch one payment is waited for at every node: its latency runs from the moment the
+batch is sent until that node answers ``waittransactionfinality``. Then the rate is raised until
+the pools grow. Prints figures; asserts nothing.
+
+    .venv/bin/python benchmarks/finality.py [--seconds 15] [--rates 100,500,1000] [--profile]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import treq
+from twisted.internet import defer, task
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.threads import deferToThread
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+
+from timecoin import params
+from timecoin.cli.devnet.network import Devnet
+from timecoin.cli.devnet.record import NodeRecord
+from timecoin.crypto.address import encode_address
+from timecoin.crypto.hashing import hash160
+from timecoin.crypto.keys import SigningKey
+from timecoin.ledger.check import min_fee_units
+from timecoin.ledger.genesis import Genesis, genesis_from_json
+from timecoin.ledger.script import pay_to_pubkey_hash
+from timecoin.ledger.signing import sign_transaction
+from timecoin.ledger.transaction import (
+    Transaction,
+    TxInput,
+    TxOutput,
+    decode_transaction,
+    split_outpoint,
+)
+from timecoin.ledger.transaction import outpoint as make_outpoint
+from timecoin.ledger.utxo import Utxo
+from timecoin.node.config import GENESIS_NAME
+
+NODES = 4
+BATCHES_PER_SECOND = 10
+COINS_PER_FAN_OUT = 2_500
+COIN_UNITS = params.UNITS_PER_TIME
+SUSTAINED_S = 30
+STEP = 1.25
+MAX_RATE = 8_000
+WAIT_S = 60
+
+Coin = tuple[bytes, Utxo]
+
+
+class Caller:
+    """Asynchronous JSON-RPC calls to one node over kept connections."""
+
+    def __init__(self, reactor: Any, node: NodeRecord) -> None:
+        pool = HTTPConnectionPool(reactor)
+        pool.maxPersistentPerHost = 64
+        self._client = treq.client.HTTPClient(Agent(reactor, pool=pool))
+        self._url = node.rpc_url
+        login = base64.b64encode(f"{node.rpc_user}:{node.rpc_password}".encode()).decode()
+        self._headers = Headers(
+            {"content-type": ["application/json"], "authorization": [f"Basic {login}"]}
+        )
+
+    async def post(self, body: object) -> Any:
+        """The decoded answer to one request or batch."""
+        response = await self._client.post(
+            self._url, headers=self._headers, data=json.dumps(body).encode()
+        )
+        return json.loads(await response.content())
+
+    async def call(self, method: str, *arguments: object) -> Any:
+        """The result of one call; ``RuntimeError`` with the node's reason."""
+        answer = await self.post(
+            {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(arguments)}
+        )
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']['message']}")
+        return answer["result"]
+
+
+class Coins:
+    """One key's coins; every payment spends one and makes one, so they never run out."""
+
+    def __init__(self, genesis: Genesis, seed: int) -> None:
+        self.key = SigningKey(random.Random(seed).randbytes(32))
+        self._script = pay_to_pubkey_hash(hash160(self.key.public))
+        self._chain_id = genesis.chain_id
+        self._free: list[Coin] = []
+
+    def fan_out(self, source: Coin, count: int) -> Transaction:
+        """Cut one coin into ``count``, which are free once this transaction is final."""
+        outputs = tuple(TxOutput(COIN_UNITS, self._script) for _ in range(count))
+        fee = min_fee_units(params.MAX_TX_BYTES)
+        change = TxOutput(source[1].value - count * COIN_UNITS - fee, self._script)
+        return self._spend(source, (*outputs, change))
+
+    def free(self, tx: Transaction, count: int) -> None:
+        """The first ``count`` outputs of ``tx`` may be spent."""
+        self._free += [self.coin(tx, index) for index in range(count)]
+
+    def coin(self, tx: Transaction, index: int) -> Coin:
+        """Output ``index`` of ``tx``."""
+        output = tx.outputs[index]
+        return make_outpoint(tx.txid, index), Utxo(output.value, output.lock_script, 0, False)
+
+    def payments(self, count: int) -> list[Transaction]:
+        """``count`` signed payments of the coins that have rested longest."""
+        made = []
+        for point, utxo in self._free[:count]:
+            output = TxOutput(utxo.value - params.MIN_FEE_UNITS, self._script)
+            made.append(self._spend((point, utxo), (output,)))
+        del self._free[:count]
+        return made
+
+    def _spend(self, source: Coin, outputs: tuple[TxOutput, ...]) -> Transaction:
+        point, utxo = source
+        inputs = (TxInput(*split_outpoint(point), params.SEQUENCE_FINAL),)
+        unsigned = Transaction(params.TX_VERSION, inputs, outputs, 0, ((),))
+        return sign_transaction(unsigned, (utxo,), self._chain_id, (self.key,))
+
+
+def percentile(ordered: list[float], per_cent: float) -> float:
+    """The value at ``per_cent`` of a sorted list."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * per_cent / 100))]
+
+
+async def prepare(callers: list[Caller], coins: Coins, count: int) -> None:
+    """Have the first node's wallet fund ``coins`` with at least ``count`` of them."""
+    address = encode_address(params.Network.DEVNET, hash160(coins.key.public))
+    for _ in range(-(-count // COINS_PER_FAN_OUT)):
+        txid = await callers[0].call("sendtoaddress", address, COINS_PER_FAN_OUT + 1)
+        await callers[0].call("waittransactionfinality", txid, WAIT_S)
+        raw = await callers[0].call("getrawtransaction", txid)
+        funding = decode_transaction(bytes.fromhex(raw))
+        index = next(
+            i
+            for i, out in enumerate(funding.outputs)
+            if out.value > COINS_PER_FAN_OUT * COIN_UNITS
+            and out.lock_script == pay_to_pubkey_hash(hash160(coins.key.public))
+        )
+        fan = coins.fan_out(coins.coin(funding, index), COINS_PER_FAN_OUT)
+        await callers[0].call("sendrawtransaction", fan.encoded.hex())
+        await callers[0].call("waittransactionfinality", fan.txid.hex(), WAIT_S)
+        coins.free(fan, COINS_PER_FAN_OUT)
+
+
+class Run:
+    """One rate for some seconds."""
+
+    def __init__(self, reactor: IReactorTime, callers: list[Caller], rate: int) -> None:
+        self._reactor = reactor
+        self._callers = callers
+        self._rate = rate
+        self.latencies_ms: list[float] = []
+        self.refused = 0
+        self.late_s = 0.0
+        self.pending: list[int] = []
+
+    async def send(self, payments: list[Transaction]) -> None:
+        """Send all ``payments`` at the rate; returns when the waited-for ones are final."""
+        size = self._rate // BATCHES_PER_SECOND
+        began = time.monotonic()
+        waits: list[defer.Deferred[Any]] = []
+        for number, batch in enumerate(chunks(payments, size)):
+            due = began + number / BATCHES_PER_SECOND
+            pause = due - time.monotonic()
+            if pause > 0:
+                await task.deferLater(self._reactor, pause)
+            else:
+                self.late_s = max(self.late_s, -pause)
+            entry = self._callers[number % len(self._callers)]
+            waits.append(defer.ensureDeferred(self._submit(entry, batch)))
+            sent = time.monotonic()
+            waits += [
+                defer.ensureDeferred(self._wait(caller, batch[0], sent)) for caller in self._callers
+            ]
+            if number % BATCHES_PER_SECOND == 0:
+                info = await self._callers[-1].call("getmempoolinfo")
+                self.pending.append(info["pending"])
+        await defer.gatherResults(waits, consumeErrors=True)
+
+    async def _submit(self, entry: Caller, batch: list[Transaction]) -> None:
+        body = [
+            {
+                "jsonrpc": "2.0",
+                "id": i,
+                "method": "sendrawtransaction",
+                "params": [tx.encoded.hex()],
+            }
+            for i, tx in enumerate(batch)
+        ]
+        answers = await entry.post(body)
+        self.refused += sum("error" in answer for answer in answers)
+
+    async def _wait(self, caller: Caller, tx: Transaction, sent: float) -> None:
+        await caller.call("waittransactionfinality", tx.txid.hex(), WAIT_S)
+        self.latencies_ms.append((time.monotonic() - sent) * 1000)
+
+    @property
+    def sustained(self) -> bool:
+        """Whether the sender kept the rate and the uncertified pool did not grow."""
+        half = len(self.pending) // 2
+        early, late = self.pending[1 : half + 1], self.pending[half + 1 :]
+        grows = bool(early and late) and min(late) > max(early) + self._rate
+        return not (grows or self.refused or self.late_s > 1)
+
+    def line(self) -> str:
+        """The figures of this run."""
+        ordered = sorted(self.latencies_ms)
+        p50, p95, p99 = (percentile(ordered, per_cent) for per_cent in (50, 95, 99))
+        return (
+            f"{self._rate:6d}/s  p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  p99 {p99:7.1f} ms  "
+            f"({len(ordered)} samples, refused {self.refused}, pool {self.pending[-1]}, "
+            f"{'sustained' if self.sustained else 'not sustained'})"
+        )
+
+
+def chunks(items: list[Transaction], size: int) -> Iterator[list[Transaction]]:
+    """``items`` in lists of ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def profile(pid: int, seconds: int) -> str:
+    """py-spy's ten hottest functions of a node, by its own samples."""
+    with tempfile.NamedTemporaryFile(suffix=".txt") as out:
+        spy = str(Path(sys.executable).with_name("py-spy"))
+        command = [spy, "record", "--pid", str(pid), "--duration", str(seconds)]
+        command += ["--format", "raw", "--output", out.name]
+        subprocess.run(command, check=True, capture_output=True)
+        own: dict[str, int] = {}
+        for line in Path(out.name).read_text().splitlines():
+            stack, _, count = line.rpartition(" ")
+            leaf = stack.rpartition(";")[2]
+            own[leaf] = own.get(leaf, 0) + int(count)
+    total = sum(own.values())
+    hottest = sorted(own.items(), key=lambda item: -item[1])[:10]
+    return "\n".join(f"    {100 * count / total:5.1f} %  {leaf}" for leaf, count in hottest)
+
+
+async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) -> None:
+    """All rates, then the search for the highest one."""
+    genesis = genesis_from_json((network.directory / GENESIS_NAME).read_text())
+    coins = Coins(genesis, options.seed)
+    callers = [Caller(reactor, node) for node in network.nodes]
+    await prepare(callers, coins, options.coins)
+
+    async def run(rate: int, seconds: int) -> Run:
+        payments = coins.payments(rate * seconds)
+        result = Run(reactor, callers, rate)
+        await result.send(payments)
+        for tx in payments:
+            coins.free(tx, 1)
+        print(result.line(), flush=True)
+        return result
+
+    for rate in options.rates:
+        if options.profile and rate == options.rates[-1]:
+            watched = deferToThread(profile, network.nodes[0].pid, options.seconds)
+            await run(rate, options.seconds)
+            print(f"  py-spy, {network.nodes[0].name} at {rate}/s:\n{await watched}", flush=True)
+        else:
+            await run(rate, options.seconds)
+    rate, best = options.rates[-1], 0
+    tried: set[int] = set()
+    while 0 < rate <= MAX_RATE and rate not in tried and rate * SUSTAINED_S <= options.coins:
+        tried.add(rate)
+        if (await run(rate, SUSTAINED_S)).sustained:
+            best, rate = max(best, rate), int(rate * STEP) // 50 * 50
+        elif best:
+            break
+        else:
+            rate = int(rate / STEP) // 50 * 50
+    print(f"highest rate sustained for {SUSTAINED_S} s: {best}/s")
+
+
+def main() -> None:
+    """Start the network, measure, stop it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=int, default=15, help="of each fixed rate")
+    parser.add_argument(
+        "--rates",
+        type=lambda text: [int(rate) for rate in text.split(",")],
+        default=[100, 500, 1000],
+    )
+    parser.add_argument("--coins", type=int, default=60_000, help="coins to pay with")
+    parser.add_argument("--base-port", type=int, default=27_300)
+    parser.add_argument("--slot", type=float, default=10.0, help="seconds")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--profile", action="store_true", help="py-spy during the last fixed rate")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="timecoin-bench-") as directory:
+        network = Devnet.start(
+            Path(directory) / "net", NODES, options.base_port, int(options.slot * 1000), print
+        )
+        try:
+            task.react(lambda reactor: defer.ensureDeferred(measure(reactor, options, network)))
+        finally:
+            network.stop()
+
+
+if __name__ == "__main__":
+    main()
