@@ -67,6 +67,13 @@ class Together(SynchronousTestCase):
         producers = {block.header.producer for block in world.peers[0].chain.blocks}
         self.assertEqual(producers, {signing_key(index).public for index in range(4)})
 
+    def test_of_a_large_set_some_stand_and_all_decide(self) -> None:
+        world = World([100] * 22, seed=1)
+        world.start()
+        world.run(4 * SLOT_MS - 1)
+        world.check_agreement()
+        self.assertEqual(min(world.heights), 3)
+
     def test_lost_messages_only_delay(self) -> None:
         for seed in range(3):
             world = World([100] * 4, seed=seed)

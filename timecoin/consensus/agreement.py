@@ -1,21 +1,16 @@
 """This node's part in the agreement on one height: carries out what is due in the rounds.
 
-Decides nothing by itself: which rule fires is :class:`Instance`'s word, which vote may be signed
-is the :class:`Signer`'s.
+Decides nothing by itself: which rule fires is the :class:`Instance`'s word, what is signed and
+sent for it the :class:`Ballots`' work.
 """
 
 from __future__ import annotations
 
 from timecoin.consensus import events
+from timecoin.consensus.ballots import Ballots
 from timecoin.consensus.candidates import Candidates
-from timecoin.consensus.messages import (
-    BlockVote,
-    CandidateMessage,
-    Proposal,
-    VoteKind,
-    proposal_statement,
-)
-from timecoin.consensus.proposal import Judge, Offer
+from timecoin.consensus.messages import CandidateMessage
+from timecoin.consensus.proposal import Judge
 from timecoin.consensus.round import (
     Action,
     Arm,
@@ -33,16 +28,13 @@ from timecoin.consensus.seat import Seat
 from timecoin.consensus.slots import Slots
 from timecoin.consensus.timeouts import Timeout, delay_ms
 from timecoin.consensus.votes import VoteBook
-from timecoin.ledger.block import Block
-from timecoin.machine import Blame, Broadcast, Effect, Emit, Send, StartTimer, StopTimer
+from timecoin.machine import Broadcast, Effect, Emit, StartTimer, StopTimer
 from timecoin.quorum.certificate import BlockCertificate
 from timecoin.quorum.snapshots import block_snapshots
-from timecoin.quorum.statement import NIL, precommit_statement, prepare_statement
 from timecoin.quorum.tally import weight_of
 
 ROUND_TIMER = "round"
 RETRANSMIT_TIMER = "retransmit"
-BROKEN_RULE_POINTS = 20
 MAX_BODY_PEERS = 8
 
 
@@ -63,9 +55,8 @@ class Agreement:
         self.judge = Judge(settings.chain_id, seat.ports, self.candidates, snapshots)
         self.instance = Instance(VoteBook(self.height, snapshots, newest), self.judge)
         self.slots = Slots(self.tip, settings.slot_ms, settings.timing.collection_delay_ms)
-        self.proposal: Proposal | None = None
-        """This node's own, in the current round."""
         self.out: list[Effect] = []
+        self.ballots = Ballots(seat, self.instance, self.candidates, self.out)
         self._seat = seat
         self._retransmitting = False
         self._asked: dict[bytes, None] = {}
@@ -80,14 +71,18 @@ class Agreement:
 
     def turn(self) -> CandidateMessage | None:
         """Whose turn the current round is, by the newest collected slot that has a candidate."""
-        collected = self.slots.collected
-        slot = None if collected is None else self.candidates.newest_slot(collected)
+        slot = self._newest_slot()
         return None if slot is None else self.candidates.turn(slot, self.instance.round)
+
+    def take(self) -> list[Effect]:
+        """The effects gathered so far; none are left here."""
+        taken = list(self.out)
+        self.out.clear()
+        return taken
 
     def advance(self, now_ms: int) -> None:
         """Carry out what is due until nothing is."""
-        ready = self.slots.collected is not None and self.instance.step == Step.WAIT
-        if ready and self.candidates.newest_slot(self.slots.collected or 0) is not None:
+        if self.instance.step == Step.WAIT and self._newest_slot() is not None:
             self._enter(0, now_ms)
         while (action := self.instance.due(now_ms, self.voting)) is not None:
             self._carry_out(action, now_ms)
@@ -98,19 +93,19 @@ class Agreement:
             case EnterRound(round_):
                 self._enter(round_, now_ms)
             case Prepare():
-                self._prepare(action)
+                self.ballots.prepare(action)
             case Precommit(block_hash):
-                self._precommit(block_hash)
+                self.ballots.precommit(block_hash)
             case Learn(quorum, checked):
                 self.out.extend(self._seat.journal.learned(quorum, checked))
                 self.instance.learn(Valid(quorum, checked.block))
-                self._emit_quorum(events.PrepareQuorum, VoteKind.PREPARE, quorum)
+                self._emit_quorum(events.PrepareQuorum, quorum)
             case Arm(timeout):
                 self._arm(timeout)
             case Decide(checked, certificate):
                 self.instance.step = Step.DECIDED
                 self.stop()
-                self._emit_quorum(events.PrecommitQuorum, VoteKind.PRECOMMIT, certificate)
+                self._emit_quorum(events.PrecommitQuorum, certificate)
                 self.out.append(Emit(events.Decided(checked, certificate)))
             case Halt(first, second):
                 self._seat.halted = True
@@ -168,15 +163,19 @@ class Agreement:
     def _enter(self, round_: int, now_ms: int) -> None:
         self._stop_round_timers()
         self.instance.enter(round_, now_ms)
-        self.proposal = None
         self.out.append(self._seat.journal.place(self.height, round_))
         self._arm(Timeout.PROPOSE)
         self.retransmit_later()
         turn = self.turn()
         slot, proposer = (0, None) if turn is None else (turn.slot, turn.pubkey)
         self.out.append(Emit(events.RoundStarted(self.height, round_, slot, proposer)))
-        if turn is not None and self.voting and turn.pubkey == self._public:
-            self._propose(turn, now_ms)
+        if turn is not None and self.voting:
+            self.ballots.propose(turn, now_ms)
+
+    def _newest_slot(self) -> int | None:
+        """The newest collected slot that has a candidate."""
+        collected = self.slots.collected
+        return None if collected is None else self.candidates.newest_slot(collected)
 
     def _arm(self, timeout: Timeout) -> None:
         self.instance.arm(timeout)
@@ -190,123 +189,11 @@ class Agreement:
                 name = (ROUND_TIMER, self.height, self.instance.round, int(timeout))
                 self.out.append(StopTimer(name))
 
-    # Signing.
-
-    @property
-    def _public(self) -> bytes | None:
-        return None if self._seat.signer is None else self._seat.signer.public
-
-    def _propose(self, turn: CandidateMessage, now_ms: int) -> None:
-        """Propose the valid block again, or else a fresh one, in the slot of ``turn``."""
-        valid = self.instance.valid
-        if valid is not None:
-            block, quorum, valid_round = valid.block, valid.quorum, valid.quorum.round + 1
-        else:
-            block, quorum, valid_round = self._fresh_block(turn, now_ms), None, 0
-        height, round_ = self.height, self.instance.round
-        statement = proposal_statement(
-            self._seat.settings.chain_id, height, round_, valid_round, turn.slot, block.hash
-        )
-        vote = self._sign(VoteKind.PROPOSAL, block.hash, statement)
-        if vote is None or vote.block_hash != block.hash:
-            return  # proposed already, in a life whose proposal is lost: never another one
-        self.proposal = Proposal(
-            height,
-            round_,
-            valid_round,
-            turn.slot,
-            self.candidates.ranking(turn.slot),
-            block,
-            quorum,
-            turn.pubkey,
-            vote.signature,
-        )
-        self.out.append(self._seat.journal.proposal(self.proposal))
-        entries = len(block.body.entries)
-        self.out.append(Emit(events.Proposing(height, round_, block.hash, entries)))
-        self.out.append(Broadcast(self.proposal))
-        self.instance.offer(Offer(self.proposal, None, now_ms))
-
-    def _fresh_block(self, turn: CandidateMessage, now_ms: int) -> Block:
-        ports, settings = self._seat.ports, self._seat.settings
-        contents = ports.archive.contents(now_ms, settings.max_entries, settings.max_block_bytes)
-        checked = ports.rules.assemble(
-            contents,
-            turn.slot,
-            self.instance.round,
-            turn.pubkey,
-            turn.vrf_proof,
-            max(now_ms, self.tip.timestamp_ms + 1),
-        )
-        return checked.block
-
-    def _prepare(self, action: Prepare) -> None:
-        statement = prepare_statement(
-            self._seat.settings.chain_id, self.height, self.instance.round, action.block_hash
-        )
-        vote = self._sign(VoteKind.PREPARE, action.block_hash, statement)
-        offer, refusal = action.offer, action.refusal
-        if vote is not None and offer is not None and vote.block_hash == offer.block.hash:
-            if offer.block.body.resolutions:
-                self.out.extend(self._seat.ports.archive.ban_for(offer.block))
-        self.instance.prepared()
-        self._cast(vote, events.PrepareCast)
-        if offer is None or refusal is None:
-            return
-        proposer = offer.proposal.proposer
-        self.out.append(
-            Emit(
-                events.ProposalRefused(
-                    self.height, self.instance.round, offer.block.hash, proposer, refusal.reason
-                )
-            )
-        )
-        peer = self._seat.peer_of(proposer)
-        if peer is not None:
-            self.out.extend(Send(peer, message) for message in refusal.messages)
-            if refusal.fault:
-                self.out.append(Blame(peer, BROKEN_RULE_POINTS, refusal.reason))
-
-    def _precommit(self, block_hash: bytes) -> None:
-        statement = precommit_statement(
-            self._seat.settings.chain_id, self.height, self.instance.round, block_hash
-        )
-        vote = self._sign(VoteKind.PRECOMMIT, block_hash, statement)
-        self.instance.precommitted(NIL if vote is None else vote.block_hash)
-        self._cast(vote, events.PrecommitCast)
-
-    def _sign(self, kind: VoteKind, block_hash: bytes, statement: bytes) -> BlockVote | None:
-        """Sign and record, or give out again what was signed before at this position."""
-        signer = self._seat.signer
-        if signer is None:
-            return None
-        vote = signer.sign(kind, self.height, self.instance.round, block_hash, statement)
-        if vote is not None:
-            self.out.append(self._seat.journal.vote(vote))
-        return vote
-
-    def _cast(
-        self,
-        vote: BlockVote | None,
-        signal: type[events.PrepareCast] | type[events.PrecommitCast],
-    ) -> None:
-        """Count an own vote and send it."""
-        if vote is None:
-            return
-        votes = self.instance.votes
-        if votes.wants(vote, vote.round):
-            votes.add(vote, vote.round)
-        self.out.append(Broadcast(vote))
-        weight = votes.weight(vote.round, VoteKind(vote.kind), vote.block_hash)
-        cast = signal(self.height, vote.round, vote.block_hash, weight, votes.total_weight)
-        self.out.append(Emit(cast))
-
     # What others should know.
 
     def _emit_quorum(
         self,
         signal: type[events.PrepareQuorum] | type[events.PrecommitQuorum],
-        kind: VoteKind,
         quorum: BlockCertificate,
     ) -> None:
         votes = self.instance.votes

@@ -157,8 +157,7 @@ class Consensus:
     def _finish(self, agreement: Agreement, now_ms: int) -> list[Effect]:
         """Carry out what is due now, and hand over the effects."""
         agreement.advance(now_ms)
-        out, agreement.out = agreement.out, []
-        return out
+        return agreement.take()
 
     def _timer(self, agreement: Agreement, name: tuple[object, ...], now_ms: int) -> None:
         match name:
@@ -200,7 +199,7 @@ class Consensus:
         agreement = self._agreement = Agreement(seat)
         if old is not None:
             old.stop()
-            agreement.out = old.out
+            agreement.out.extend(old.take())
         resumed = old is None and self._resume(agreement, now_ms)
         if not resumed:
             self._kept_bodies = {}
@@ -244,7 +243,7 @@ class Consensus:
         own = found.proposal
         if own is not None and (own.height, own.round) == (height, round_):
             if agreement.judge.check_form(own, now_ms):
-                agreement.proposal = own
+                agreement.ballots.proposal = own
                 instance.offer(Offer(own, None, now_ms))
         agreement.resume(now_ms)
         return True

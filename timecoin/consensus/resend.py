@@ -19,8 +19,9 @@ def periodic(agreement: Agreement, now_ms: int) -> list[Wire]:
     candidate = agreement.announce(now_ms)
     if candidate is not None:
         messages.append(candidate)
-    if agreement.proposal is not None:
-        messages.append(agreement.proposal)
+    own = agreement.ballots.proposal
+    if own is not None and own.round == agreement.instance.round:
+        messages.append(own)
     messages.extend(_bundles(agreement.instance.votes.since(agreement.instance.round - 1)))
     return messages
 
