@@ -50,6 +50,7 @@ def double_spend(stage: Stage) -> str:
     winner = stage.wait_for("one spend is final", limit_s, stage.actors[0], decided)
     blocks = max(stage.heights()) - start
     stage.final_txids.append(txids[winner])
+    stage.lost_txids.append(txids[1 - winner])
     return f"exactly one of two conflicting spends is final, at every node, {blocks} blocks later"
 
 
@@ -121,16 +122,7 @@ def _send_at_once(stage: Stage, spends: list[Transaction]) -> None:
 
 def _finals(stage: Stage, txids: list[str]) -> list[list[bool]]:
     """For each node, which of the two it calls final; :class:`DemoFailure` if both are anywhere."""
-    finals = [[_is_final(actor, txid) for txid in txids] for actor in stage.actors]
+    finals = [[actor.calls_final(txid) for txid in txids] for actor in stage.actors]
     if all(any(final[index] for final in finals) for index in range(len(txids))):
         raise stage.actors[0].fail(f"both {' and '.join(txids)} are final")
     return finals
-
-
-def _is_final(actor: Actor, txid: str) -> bool:
-    try:
-        return actor.client.call("gettransactionfinality", [txid])["finalized"] is True
-    except RpcCallError:
-        return False  # this node does not know it (yet)
-    except RpcUnreachable as error:
-        raise actor.fail(str(error)) from error

@@ -49,17 +49,19 @@ def make_blocks(stage: Stage) -> str:
 
 
 def everything_is_final(stage: Stage) -> str:
-    """Every payment that was final at one node is final at all of them."""
+    """What was final at one node is so at all of them; what has lost is so at none."""
     for actor in stage.actors:
         for txid in stage.final_txids:
             _wait_still_final(stage, actor, txid)
-    return f"{len(stage.final_txids)} payments are final at every node"
+        for txid in stage.lost_txids:
+            if actor.calls_final(txid):
+                raise actor.fail(f"{txid} is final, and so is a conflicting spend")
+    return (
+        f"{len(stage.final_txids)} payments are final at every node, "
+        f"{len(stage.lost_txids)} beaten spend at none"
+    )
 
 
 def _wait_still_final(stage: Stage, actor: Actor, txid: str) -> None:
     """A node may hear of it a moment later than the one that was asked first."""
-
-    def final() -> bool | None:
-        return actor.call("gettransactionfinality", [txid])["finalized"] or None
-
-    stage.wait_for(f"final payment {txid} is known as such", 10, actor, final)
+    stage.wait_for(f"payment {txid} is final", 10, actor, lambda: actor.calls_final(txid) or None)

@@ -48,6 +48,15 @@ class Actor:
         except (RpcCallError, RpcUnreachable) as error:
             raise DemoFailure(f"{self.name}: {method}: {error}", self.node.log_path) from error
 
+    def calls_final(self, txid: str) -> bool:
+        """Whether this node says that ``txid`` is final; one that it does not know is not."""
+        try:
+            return self.client.call("gettransactionfinality", [txid])["finalized"] is True
+        except RpcCallError:
+            return False
+        except RpcUnreachable as error:
+            raise self.fail(str(error)) from error
+
     def fail(self, reason: str) -> DemoFailure:
         """The failure to raise when this node did something wrong."""
         return DemoFailure(f"{self.name}: {reason}", self.node.log_path)
@@ -62,6 +71,8 @@ class Stage:
         self.progress = progress
         self.actors = [Actor(node) for node in network.nodes]
         self.final_txids: list[str] = []
+        self.lost_txids: list[str] = []
+        """Spends that another one has beaten: they must never become final."""
         self.addresses = [actor.call("getnewaddress") for actor in self.actors]
 
     def renew(self, index: int) -> Actor:
