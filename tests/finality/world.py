@@ -173,7 +173,7 @@ def make_block(
     return Block(header, body)
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """One machine with its rows; ``finality`` is None while it is down."""
 

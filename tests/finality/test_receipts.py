@@ -1,0 +1,207 @@
+"""Receipts: what is vouched for, at which tip, by whom, and when that makes a thing final."""
+
+from __future__ import annotations
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.finality import forge
+from tests.finality.world import World, genesis_coin, key_of, make_set, output_of, pay
+from timecoin.finality.events import Status
+from timecoin.finality.messages import Certified, Finalized, GetCertificate, Receipts
+from timecoin.machine import Record
+
+
+class ReceiptTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.world = World(4)
+        self.world.cut = lambda source, target, message: True
+        self.node, self.peer = self.world.nodes[:2]
+        self.tx = pay([genesis_coin(0)])
+        self.certificate = forge.certificate(self.world, [self.tx], self.world.nodes[1:])
+
+    def hold(self) -> None:
+        self.world.receive(self.node, self.peer, Certified(self.certificate, (self.tx,)))
+
+    def is_final(self) -> bool:
+        return self.node.is_final(self.tx.txid)
+
+    def test_quorum_of_one_tip(self) -> None:
+        self.hold()
+        for other in self.world.nodes[1:3]:
+            self.assertFalse(self.is_final())
+            self.world.receive(
+                self.node, other, Receipts((forge.receipt(other, self.certificate),))
+            )
+        self.assertTrue(self.is_final())  # with its own: 300 of 400
+        self.assertEqual(self.node.statuses(self.tx.txid).count(Status.FINAL), 1)
+
+    def test_receipts_of_different_tips_do_not_add_up(self) -> None:
+        self.hold()
+        first, second = self.world.nodes[1:3]
+        self.world.receive(self.node, first, Receipts((forge.receipt(first, self.certificate),)))
+        self.world.next_slot()
+        late = forge.receipt(second, self.certificate, tip=1)
+        self.world.receive(self.node, second, Receipts((late,)))
+        self.assertFalse(self.is_final())
+        again = forge.receipt(first, self.certificate, tip=1)
+        self.world.receive(self.node, first, Receipts((again,)))
+        self.assertTrue(self.is_final())
+
+    def test_again_at_each_tip(self) -> None:
+        self.hold()
+        self.world.next_slot()
+        self.world.next_slot()
+        tips = [m.items[0].tip for p, m in self.node.sent if isinstance(m, Receipts)]
+        self.assertEqual(sorted(set(tips)), [0, 1, 2])
+        self.assertEqual(tips.count(2), 3)  # to each other member
+
+    def test_no_receipts_while_catching_up(self) -> None:
+        self.hold()
+        self.world.catch_up(self.node, True)
+        self.world.next_slot()
+        tips = [m.items[0].tip for p, m in self.node.sent if isinstance(m, Receipts)]
+        self.assertNotIn(1, tips)
+        self.world.catch_up(self.node, False)
+        tips = [m.items[0].tip for p, m in self.node.sent if isinstance(m, Receipts)]
+        self.assertIn(1, tips)
+
+    def test_voter_outside_is_refused_before_its_signature(self) -> None:
+        self.hold()
+        stranger = self.world.nodes[1]
+        receipt = forge.receipt(stranger, self.certificate)
+        forged = msgspec.structs.replace(receipt, voter=key_of("stranger").public)
+        before = self.node.verified
+        self.world.receive(self.node, self.peer, Receipts((forged,)))
+        self.assertEqual(self.node.verified, before)
+        self.assertEqual(len(self.node.blames), 1)
+
+    def test_bad_ones_are_charged(self) -> None:
+        self.hold()
+        good = forge.receipt(self.peer, self.certificate)
+        for bad in (
+            msgspec.structs.replace(good, signature=bytes(64)),
+            msgspec.structs.replace(good, leaf_count=2),
+            msgspec.structs.replace(good, stored_bitmap=b"\x03"),
+            msgspec.structs.replace(good, stored_bitmap=b"\x01\x00"),
+        ):
+            self.node.blames.clear()
+            self.world.receive(self.node, self.peer, Receipts((bad,)))
+            self.assertEqual(len(self.node.blames), 1, bad)
+        tips = self.node.finality._parts.tally._tips.values()
+        self.assertEqual([len(voters) for tip in tips for voters in tip.values()], [1])
+
+    def test_checked_once(self) -> None:
+        self.hold()
+        message = Receipts((forge.receipt(self.peer, self.certificate),))
+        self.world.receive(self.node, self.peer, message)
+        before = self.node.verified
+        self.world.receive(self.node, self.peer, message)
+        self.assertEqual(self.node.verified, before)
+
+    def test_unknown_certificate_is_asked_for(self) -> None:
+        receipt = forge.receipt(self.peer, self.certificate)
+        self.world.receive(self.node, self.peer, Receipts((receipt,)))
+        self.assertEqual(self.node.sent, [(self.peer.name, GetCertificate(self.certificate.root))])
+
+    def test_finalized(self) -> None:
+        self.hold()
+        quorum = forge.receipt_set(self.world, self.certificate, self.world.nodes[1:])
+        effects = self.world.receive(self.node, self.peer, Finalized(quorum))
+        self.assertTrue(self.is_final())
+        rows = [e for e in effects if isinstance(e, Record) and e.table == "finals"]
+        self.assertEqual(len(rows), 1)
+
+    def test_finalized_without_quorum(self) -> None:
+        self.hold()
+        few = forge.receipt_set(self.world, self.certificate, self.world.nodes[2:])
+        self.world.receive(self.node, self.peer, Finalized(few))
+        self.assertFalse(self.is_final())
+        self.assertEqual(len(self.node.blames), 1)
+
+    def test_finalized_with_a_bad_signature(self) -> None:
+        self.hold()
+        quorum = forge.receipt_set(self.world, self.certificate, self.world.nodes[1:])
+        bad = msgspec.structs.replace(quorum.receipts[0], signature=bytes(64))
+        forged = msgspec.structs.replace(quorum, receipts=(bad, *quorum.receipts[1:]))
+        self.world.receive(self.node, self.peer, Finalized(forged))
+        self.assertFalse(self.is_final())
+        self.assertEqual(len(self.node.blames), 1)
+
+    def test_quorum_is_demanded_in_both_snapshots(self) -> None:
+        """avs(tip) and avs(tip-1)."""
+        self.hold()
+        keys = [key_of(f"member {index}") for index in range(4)]
+        self.world.snapshots.append(make_set([(key, 100) for key in keys[:3]] + [(keys[3], 1_000)]))
+        self.world.next_slot()
+        for other in self.world.nodes[1:3]:
+            receipt = forge.receipt(other, self.certificate, tip=1)
+            self.world.receive(self.node, other, Receipts((receipt,)))
+        self.assertFalse(self.is_final())  # 300 of 400 in avs(0), but 300 of 1,300 in avs(1)
+        heavy = self.world.nodes[3]
+        receipt = forge.receipt(heavy, self.certificate, tip=1)
+        self.world.receive(self.node, heavy, Receipts((receipt,)))
+        self.assertTrue(self.is_final())
+
+    def test_final_with_a_missing_body_is_told_when_it_comes(self) -> None:
+        self.world.receive(self.node, self.peer, Certified(self.certificate, ()))
+        quorum = forge.receipt_set(self.world, self.certificate, self.world.nodes[1:])
+        self.world.receive(self.node, self.peer, Finalized(quorum))
+        self.assertNotIn(Status.FINAL, self.node.statuses(self.tx.txid))
+        self.hold()
+        self.assertIs(self.node.statuses(self.tx.txid)[-1], Status.FINAL)
+        self.assertTrue(self.is_final())
+
+    def test_early_receipts_wait_for_the_block(self) -> None:
+        self.hold()
+        for other in self.world.nodes[1:3]:
+            receipt = forge.receipt(other, self.certificate, tip=1)
+            self.world.receive(self.node, other, Receipts((receipt,)))
+        self.assertFalse(self.is_final())
+        self.world.next_slot()
+        self.assertTrue(self.is_final())
+
+    def test_old_tips_are_dropped(self) -> None:
+        self.hold()
+        for tip in range(1, 8):
+            self.world.next_slot()
+            receipt = forge.receipt(self.peer, self.certificate, tip=tip)
+            self.world.receive(self.node, self.peer, Receipts((receipt,)))
+        tips = next(iter(self.node.finality._parts.tally._tips.values()))
+        self.assertEqual(sorted(tips), [5, 6, 7])
+
+    def test_never_for_two_conflicting(self) -> None:
+        self.hold()
+        rival = pay([genesis_coin(0)], nonce=1)
+        other = forge.certificate(self.world, [rival], self.world.nodes[1:])
+        self.world.receive(self.node, self.peer, Certified(other, (rival,)))
+        self.world.next_slot()
+        roots = {i.root for _, m in self.node.sent if isinstance(m, Receipts) for i in m.items}
+        self.assertEqual(roots, {self.certificate.root})
+
+    def test_never_for_two_conflicting_after_a_restart(self) -> None:
+        self.hold()
+        self.world.crash(self.node)
+        # Only the memory of the receipt is left, not what it was for.
+        keep = ("receipts", "certificates")
+        self.node.rows = {k: v for k, v in self.node.rows.items() if k[0] in keep}
+        self.world.restart(self.node)
+        rival = pay([genesis_coin(0)], nonce=1)
+        other = forge.certificate(self.world, [rival], self.world.nodes[1:])
+        self.node.sent.clear()
+        self.world.receive(self.node, self.peer, Certified(other, (rival,)))
+        self.world.next_slot()
+        roots = {i.root for _, m in self.node.sent if isinstance(m, Receipts) for i in m.items}
+        self.assertEqual(roots, set())
+
+    def test_none_for_a_child_of_a_conflicting_parent(self) -> None:
+        self.hold()
+        rival = pay([genesis_coin(0)], nonce=1)
+        child = pay([output_of(rival)])
+        signers = self.world.nodes[1:]
+        for tx in (rival, child):
+            certificate = forge.certificate(self.world, [tx], signers)
+            self.world.receive(self.node, self.peer, Certified(certificate, (tx,)))
+        self.world.next_slot()
+        roots = {i.root for _, m in self.node.sent if isinstance(m, Receipts) for i in m.items}
+        self.assertEqual(roots, {self.certificate.root})
