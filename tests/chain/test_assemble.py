@@ -60,6 +60,12 @@ class AssembleTests(SynchronousTestCase):
         checked = NET.make(self.chain, NET.archive(b, a, anchor=1))
         self.assertEqual([entry.txid for entry in checked.block.body.entries], [b.txid])
 
+    def test_one_input_of_two_is_missing(self) -> None:
+        stranger = NET.pay([self.coins[1]], 1)
+        both = NET.pay([self.coins[0], output_of(stranger, 0, 1)], 2, fee=stranger.outputs[0].value)
+        good = NET.pay([self.coins[2]], 2)
+        self.assertEqual(self.entries(NET.archive(both, good)), {good.txid})
+
     def test_conflict_first_come_first(self) -> None:
         a = NET.pay([self.coins[0]], 1)
         b = NET.pay([self.coins[0]], 2)

@@ -474,7 +474,14 @@ class SyncTests(SynchronousTestCase):
         self.peer("other")
         self.world.run(1_000)
         self.assertEqual(len(self.late.seen(ForkFound)), 1)
+        asked: list[Wire] = []
+
+        def count(peer: bytes, message: Wire) -> None:
+            asked.append(message)
+
+        self.late.rewrite = only(GetBlocks, count)
         self.world.run(60_000)
+        self.assertEqual(asked, [], "a forked chain takes no more blocks")
         self.assertEqual(len(self.late.seen(ForkFound)), 1)
         self.assertEqual(self.late.seen(BlockSynced), [])
         self.assertEqual(self.late.seen(HistoryRefused), [])
