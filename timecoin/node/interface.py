@@ -104,7 +104,7 @@ def rpc_service(
             lambda: _bytes_in(store_path),
         ),
         TransactionMethods(views, lookup, finality, condition, node.submit, wallet.wallet),
-        FinalityMethods(lookup, finality, wait),
+        FinalityMethods(views, finality, wait),
         MempoolMethods(node.pool, config.pool_limits, finality, reactor),
         WalletMethods(wallet, network, node.submit, condition, wait),
         AgreementMethods(

@@ -17,12 +17,12 @@ from timecoin.ledger.rewards import block_reward
 from timecoin.ledger.transaction import Outpoint, TxOutput
 from timecoin.params import Network
 from timecoin.quorum.certificate import BatchCertificate
-from timecoin.quorum.snapshots import block_snapshots, voter_index
 from timecoin.quorum.tally import quorum_weight, weight_of
 from timecoin.rpc.jsonvalues import amount_json
 from timecoin.rpc.lookup import Lookup
 from timecoin.rpc.rendering import Json, script_address, transaction_json
 from timecoin.rpc.turns import in_turns
+from timecoin.rpc.weights import block_signers
 
 MEDIAN_BLOCKS = 11
 """``mediantime`` is over so many blocks, as in Bitcoin."""
@@ -127,12 +127,9 @@ class BlockReader:
 
     def _votes_json(self, height: int) -> Json:
         """Who signed, by the weights of avs(height - 1)."""
-        certificate = self._views.certificate(height)
-        snapshots = block_snapshots(self._views, height)
-        members = self._views.active_set(height - 1)
-        assert certificate is not None and snapshots is not None and members is not None
-        voters = voter_index(snapshots)
-        signers = [voters[item.voter] for item in certificate.signatures]
+        certificate, members = self._views.certificate(height), self._views.active_set(height - 1)
+        assert certificate is not None and members is not None  # kept with every block
+        signers = block_signers(self._views, height)
         return {
             "commit_round": certificate.round,
             "signers": [signer.hex() for signer in signers],

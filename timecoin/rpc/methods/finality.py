@@ -7,14 +7,15 @@ from typing import Annotated
 from twisted.internet.defer import TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
+from timecoin.chain.views import ChainViews
 from timecoin.finality.events import Status, TxStatus
 from timecoin.rpc.errors import FINALITY_TIMEOUT, NOT_FOUND, REJECTED, RpcError
-from timecoin.rpc.lookup import Lookup
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.ports import FinalityReader
 from timecoin.rpc.rendering import Json
 from timecoin.rpc.valuetypes import Hash, Integer
 from timecoin.rpc.waiters import FinalityWaiters
+from timecoin.rpc.weights import finality_weights
 
 WAIT_S = 300
 MAX_WAIT_S = 3_600
@@ -56,8 +57,8 @@ class FinalityWait:
 class FinalityMethods:
     """How far a transaction has come."""
 
-    def __init__(self, lookup: Lookup, finality: FinalityReader, wait: FinalityWait) -> None:
-        self._lookup = lookup
+    def __init__(self, views: ChainViews, finality: FinalityReader, wait: FinalityWait) -> None:
+        self._views = views
         self._finality = finality
         self._wait = wait
 
@@ -66,7 +67,8 @@ class FinalityMethods:
         """The status of a transaction and the weights behind it.
 
         finalized is true from final on: a quorum has stored its certificate, or a block holds it.
-        weight is that of its votes, receipts_weight that of its receipts, quorum what each needs.
+        weight is that of its votes, receipts_weight that of the members known to store it, quorum
+        what each of them needs.
         """
         status = self._finality.status(txid)
         if status is None:
@@ -87,13 +89,11 @@ class FinalityMethods:
 
     def _finality_json(self, txid: bytes, status: TxStatus) -> Json:
         height = status.archived_height
+        tip_height = self._views.tip.height
         return {
             "txid": txid.hex(),
             "status": status.status.value,
             "finalized": status.status.finalized,
-            "confirmations": 0 if height is None else self._lookup.confirmations(height),
-            "anchor_height": status.anchor_height,
-            "weight": status.weight,
-            "receipts_weight": status.receipts_weight,
-            "quorum": status.quorum,
+            "confirmations": 0 if height is None else tip_height - height + 1,
+            **finality_weights(self._views, txid, status).json(),
         }

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from timecoin.chain.views import ChainViews
 from timecoin.codec import CodecError
-from timecoin.finality.events import TxStatus
 from timecoin.ledger.transaction import Transaction, decode_transaction
 from timecoin.mempool.entry import Admission
 from timecoin.params import COINBASE_MATURITY_BLOCKS, MAX_TX_BYTES
@@ -26,6 +25,7 @@ from timecoin.rpc.ports import FinalityReader, OwnEffect, Submit
 from timecoin.rpc.refusal import refusal
 from timecoin.rpc.rendering import Json, fee_of, script_address, transaction_json
 from timecoin.rpc.valuetypes import Amount, Hash, Hex
+from timecoin.rpc.weights import finality_weights
 from timecoin.wallet.history import Detail, Effect
 
 TransactionHex = Annotated[bytes, Hex(1, MAX_TX_BYTES, label="hex", code=DECODE_ERROR)]
@@ -173,15 +173,14 @@ class TransactionMethods:
         status = self._finality.status(txid)
         if status is None:
             return {}
-        return {"status": status.status.value, "finality": _weights_json(status)}
-
-
-def _weights_json(status: TxStatus) -> Json:
-    seen_ms, final_ms = status.first_seen_ms, status.final_ms
-    return {
-        "anchor_height": status.anchor_height,
-        "weight": status.weight,
-        "receipts_weight": status.receipts_weight,
-        "quorum": status.quorum,
-        "ms_to_final": None if seen_ms is None or final_ms is None else final_ms - seen_ms,
-    }
+        seen_ms, final_ms = status.first_seen_ms, status.final_ms
+        ms_to_final = None
+        if seen_ms is not None and final_ms is not None:
+            ms_to_final = final_ms - seen_ms
+        return {
+            "status": status.status.value,
+            "finality": {
+                **finality_weights(self._views, txid, status).json(),
+                "ms_to_final": ms_to_final,
+            },
+        }
