@@ -16,24 +16,9 @@ from timecoin.node.wiring import observe
 from timecoin.p2p import messages as p2p_messages
 from timecoin.p2p.address import PeerAddress
 from timecoin.p2p.service import PeerService
-from timecoin.params import Network
-from timecoin.rpc.audit import Audit
-from timecoin.rpc.blocks import BlockReader
-from timecoin.rpc.condition import Condition
-from timecoin.rpc.lookup import Lookup
-from timecoin.rpc.methods.addresses import AddressMethods
-from timecoin.rpc.methods.agreement import AgreementMethods
-from timecoin.rpc.methods.chain import ChainMethods
-from timecoin.rpc.methods.control import ControlMethods
-from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
-from timecoin.rpc.methods.masternodes import MasternodeMethods
-from timecoin.rpc.methods.mempool import MempoolMethods
-from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
-from timecoin.rpc.methods.transactions import TransactionMethods
-from timecoin.rpc.methods.wallet import WalletMethods
-from timecoin.rpc.reports import Reports
+from timecoin.rpc.catalog import NodeParts, make_catalog
+from timecoin.rpc.methods.network import OwnIdentity
 from timecoin.rpc.service import RpcService, RpcSettings, TlsFiles
-from timecoin.rpc.waiters import FinalityWaiters
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.service import WalletService
 from timecoin.wallet.wallet import Wallet
@@ -76,46 +61,39 @@ def rpc_service(
     stop: Callable[[], None],
 ) -> RpcService:
     """The JSON-RPC interface of ``node``; ``stop`` ends the process in order."""
-    views, finality, genesis = node.views, node.finality, node.genesis
-    network = Network(genesis.network)
-    condition = Condition(
-        reactor, genesis.slot_ms, views, finality, node.sync, lambda: not node.driver.stopped
+    catalog = make_catalog(
+        NodeParts(
+            clock=reactor,
+            genesis=node.genesis,
+            views=node.views,
+            pool=node.pool,
+            pool_limits=config.pool_limits,
+            finality=node.finality,
+            finality_params=node.finality_params,
+            consensus=node.consensus,
+            sync=node.sync,
+            peers=peers,
+            message_names=MESSAGE_NAMES,
+            identity=OwnIdentity(
+                agent=peers.agent,
+                node_id=peers.node_id,
+                voting_pubkey=node.voting_pubkey,
+                listening=lambda: [PeerAddress(config.listen_host, peers.listen_port)],
+            ),
+            wallet=wallet,
+            submit=node.submit,
+            running=lambda: not node.driver.stopped,
+            size_on_disk=lambda: _bytes_in(store_path),
+            stop=stop,
+        )
     )
-    waiters = FinalityWaiters()
-    observe(node, StatusChanged, waiters.on_status)
-    wait = FinalityWait(reactor, finality, waiters)
-    lookup = Lookup(genesis, views, node.pool)
-    identity = OwnIdentity(
-        agent=peers.agent,
-        node_id=peers.node_id,
-        voting_pubkey=node.voting_pubkey,
-        listening=lambda: [PeerAddress(config.listen_host, peers.listen_port)],
-    )
-    groups = (
-        ControlMethods(reactor, stop),
-        AddressMethods(network),
-        ChainMethods(
-            genesis,
-            views,
-            BlockReader(genesis, views, lookup, reactor),
-            Audit(views, reactor),
-            finality,
-            condition,
-            lambda: _bytes_in(store_path),
-        ),
-        TransactionMethods(views, lookup, finality, condition, node.submit, wallet.wallet),
-        FinalityMethods(views, finality, wait),
-        MempoolMethods(node.pool, config.pool_limits, finality, reactor),
-        WalletMethods(wallet, network, node.submit, condition, wait),
-        AgreementMethods(
-            genesis, views, node.pool, finality, node.finality_params, node.consensus, condition
-        ),
-        NetworkMethods(identity, peers, node.sync, views, condition, MESSAGE_NAMES),
-        MasternodeMethods(network, identity, peers, views),
-    )
-    reports = Reports(network, views, node.pool, finality, peers, condition)
+    observe(node, StatusChanged, catalog.waiters.on_status)
     return RpcService(
-        reactor, _settings(config), groups, status=reports.status, health=reports.health
+        reactor,
+        _settings(config),
+        catalog.groups,
+        status=catalog.reports.status,
+        health=catalog.reports.health,
     )
 
 

@@ -1,0 +1,116 @@
+"""All methods of a node, made from its parts in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from timecoin.chain.views import ChainViews
+from timecoin.ledger.genesis import Genesis
+from timecoin.mempool.policy import PoolLimits
+from timecoin.params import FinalityParams, Network
+from timecoin.rpc.audit import Audit
+from timecoin.rpc.blocks import BlockReader
+from timecoin.rpc.condition import Condition
+from timecoin.rpc.lookup import Lookup
+from timecoin.rpc.methods.addresses import AddressMethods
+from timecoin.rpc.methods.agreement import AgreementMethods
+from timecoin.rpc.methods.chain import ChainMethods
+from timecoin.rpc.methods.control import ControlMethods
+from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
+from timecoin.rpc.methods.masternodes import MasternodeMethods
+from timecoin.rpc.methods.mempool import MempoolMethods
+from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
+from timecoin.rpc.methods.transactions import TransactionMethods
+from timecoin.rpc.methods.wallet import WalletMethods
+from timecoin.rpc.ports import (
+    ConsensusReader,
+    FinalityReader,
+    PeerReader,
+    PoolReader,
+    Submit,
+    SyncReader,
+)
+from timecoin.rpc.reports import Reports
+from timecoin.rpc.waiters import FinalityWaiters
+from timecoin.wallet.service import WalletService
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """What a node consists of, as far as its users may see or move it."""
+
+    clock: IReactorTime
+    genesis: Genesis
+    views: ChainViews
+    pool: PoolReader
+    pool_limits: PoolLimits
+    finality: FinalityReader
+    finality_params: FinalityParams
+    consensus: ConsensusReader
+    sync: SyncReader
+    peers: PeerReader
+    message_names: Mapping[int, str]
+    identity: OwnIdentity
+    wallet: WalletService
+    submit: Submit
+    running: Callable[[], bool]
+    """Whether the loop that runs the machines still turns."""
+    size_on_disk: Callable[[], int]
+    """Bytes of the store."""
+    stop: Callable[[], None]
+    """Ends the process in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Method groups to publish, the two reports, and the waiting calls, which have to be told of
+    every ``StatusChanged``."""
+
+    groups: tuple[object, ...]
+    reports: Reports
+    waiters: FinalityWaiters
+
+
+def make_catalog(parts: NodeParts) -> Catalog:
+    """Everything that the JSON-RPC interface of a node offers."""
+    network = Network(parts.genesis.network)
+    views, finality, clock = parts.views, parts.finality, parts.clock
+    condition = Condition(clock, parts.genesis.slot_ms, views, finality, parts.sync, parts.running)
+    lookup = Lookup(parts.genesis, views, parts.pool)
+    waiters = FinalityWaiters()
+    wait = FinalityWait(clock, finality, waiters)
+    groups = (
+        ControlMethods(clock, parts.stop),
+        AddressMethods(network),
+        ChainMethods(
+            parts.genesis,
+            views,
+            BlockReader(parts.genesis, views, lookup, clock),
+            Audit(views, clock),
+            finality,
+            condition,
+            parts.size_on_disk,
+        ),
+        TransactionMethods(views, lookup, finality, condition, parts.submit, parts.wallet.wallet),
+        FinalityMethods(views, finality, wait),
+        MempoolMethods(parts.pool, parts.pool_limits, finality, clock),
+        WalletMethods(parts.wallet, network, parts.submit, condition, wait),
+        AgreementMethods(
+            parts.genesis,
+            views,
+            parts.pool,
+            finality,
+            parts.finality_params,
+            parts.consensus,
+            condition,
+        ),
+        NetworkMethods(
+            parts.identity, parts.peers, parts.sync, views, condition, parts.message_names
+        ),
+        MasternodeMethods(network, parts.identity, parts.peers, views),
+    )
+    reports = Reports(network, views, parts.pool, finality, parts.peers, condition)
+    return Catalog(groups, reports, waiters)
