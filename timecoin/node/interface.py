@@ -26,8 +26,6 @@ from timecoin.wallet.wallet import Wallet
 MESSAGE_NAMES = p2p_messages.NAMES | {kind: known.type.__name__ for kind, known in MESSAGES.items()}
 """What ``getpeerinfo`` calls each kind of frame."""
 
-MESSAGE_NAMES = p2p_messages.NAMES | {kind: known.type.__name__ for kind, known in MESSAGES.items()}
-
 
 def follow_coins(node: Node, keystore: Keystore) -> Wallet:
     """The wallet of ``keystore`` on the node's chain, told of everything that happens from now."""
