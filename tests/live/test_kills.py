@@ -19,6 +19,7 @@ from tests.live.journals import double_signatures, read_node
 from tests.live.network import start_network
 from tests.live.payers import Payers
 from tests.support.long import unless_long
+from timecoin.cli.demo.conflict import Purse, send_at_once
 from timecoin.cli.devnet.network import Devnet
 from timecoin.client.blocking import RpcCallError
 from timecoin.node.config import GENESIS_NAME
@@ -31,6 +32,8 @@ SLOT_MS = 2_000
 SETTLE_S = 120.0
 """How long nodes may take to agree after the last kill; reached only when something is wrong."""
 POLL_S = 0.2
+DOUBLE_SPEND_EVERY = 3
+"""With every so many kills comes a double spend."""
 
 
 class KillCase(SynchronousTestCase):
@@ -43,31 +46,49 @@ class KillCase(SynchronousTestCase):
         chance = random.Random(seed)
         network = start_network(self, NODES, SLOT_MS)
         self.network = network
-        self._fund_all(network)
+        self.genesis = read_genesis(network.directory / GENESIS_NAME).genesis
+        self._fund_all()
+        conflicts: list[tuple[str, str]] = []
         payers = Payers(network.nodes, self._call(1, "getnewaddress"), "0.01")
         payers.start()
         try:
-            for _ in range(kills):
-                self._kill_one(network, chance)
+            for number in range(kills):
+                time.sleep(chance.uniform(0, 2.5))
+                if number % DOUBLE_SPEND_EVERY == 0:
+                    conflicts.append(self._spend_twice())
+                self._kill_one(chance)
         finally:
             payers.stop()
         network.wait_ready()
         self.assertGreater(len(payers.final), kills, payers.refusals[-5:])
         self._check_one_state()
         self._check_nothing_lost(payers.final)
+        self._check_one_side_won(conflicts)
+        self._check_one_state()
         self.assertEqual(network.stop(), [])
         self._check_journals(network)
 
-    def _kill_one(self, network: Devnet, chance: random.Random) -> None:
-        time.sleep(chance.uniform(0, 2.5))
+    def _kill_one(self, chance: random.Random) -> None:
         victim = chance.randrange(NODES)
-        network.kill(victim)
+        self.network.kill(victim)
         time.sleep(chance.choice((0, 0, chance.uniform(0, 3))))
-        network.launch(victim)
+        self.network.launch(victim)
         if chance.random() < 0.8:  # else the next kill may meet it while it starts or catches up
-            network.wait_ready()
+            self.network.wait_ready()
 
-    def _fund_all(self, network: Devnet) -> None:
+    def _spend_twice(self) -> tuple[str, str]:
+        """Conflicting spends at two nodes at once, just before one of the three is killed."""
+        self.network.wait_ready()
+        purse = Purse(self.genesis)
+        txid = self._call(0, "sendtoaddress", [purse.address, "1"])
+        for index in range(NODES):
+            self._call(index, "waittransactionfinality", [txid, 60])
+        purse.take(self._call(0, "getrawtransaction", [txid, True]))
+        first, second = (purse.spend(self._call(index, "getnewaddress")) for index in (0, 1))
+        self.assertEqual(send_at_once(self.network.nodes[:2], [first, second]), [])
+        return first.txid.hex(), second.txid.hex()
+
+    def _fund_all(self) -> None:
         for index in range(1, NODES):
             for _ in range(3):
                 address = self._call(index, "getnewaddress")
@@ -103,6 +124,19 @@ class KillCase(SynchronousTestCase):
                     self.assertLess(time.monotonic(), deadline, f"{txid} is lost at node {index}")
                     time.sleep(POLL_S)
 
+    def _check_one_side_won(self, conflicts: list[tuple[str, str]]) -> None:
+        """Of two conflicting spends one is archived at every node, the other at none."""
+        deadline = time.monotonic() + SETTLE_S
+        for pair in conflicts:
+            for index in range(NODES):
+                while not any(self._confirmations(index, txid) for txid in pair):
+                    self.assertLess(time.monotonic(), deadline, f"neither of {pair} has won")
+                    time.sleep(POLL_S)
+            archived = {
+                txid for txid in pair for index in range(NODES) if self._confirmations(index, txid)
+            }
+            self.assertEqual(len(archived), 1, pair)
+
     def _confirmations(self, index: int, txid: str) -> int:
         try:
             return int(self._call(index, "gettransactionfinality", [txid])["confirmations"])
@@ -110,7 +144,6 @@ class KillCase(SynchronousTestCase):
             return 0
 
     def _check_journals(self, network: Devnet) -> None:
-        genesis = read_genesis(network.directory / GENESIS_NAME).genesis
         nodes = []
         for node in network.nodes:
             datadir = Path(node.datadir)
@@ -118,7 +151,7 @@ class KillCase(SynchronousTestCase):
             nodes.append(read_node(datadir, keys.voting_key.public))
         self.assertGreater(min(len(node.quorums) for node in nodes), 2)
         self.assertGreater(min(len(node.batches) for node in nodes), 2)
-        self.assertEqual(double_signatures(nodes, genesis), [])
+        self.assertEqual(double_signatures(nodes, self.genesis), [])
 
 
 class SixKillsTests(KillCase):

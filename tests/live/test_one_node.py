@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 import subprocess
 import sys
@@ -73,3 +74,27 @@ class OneNodeTests(SynchronousTestCase):
         for line in ("opened", "proposing", "prepare consensus", "finalized height 1"):
             self.assertIn(line, log)
         self.assertNotIn("Traceback", log)
+
+
+class ForegroundTests(SynchronousTestCase):
+    def test_ctrl_c_stops_everything(self) -> None:
+        """Without --dir and --detach the network lives as long as the command."""
+        arguments = ["devnet", "start", "--nodes=1", f"--base-port={free_base_port(1)}"]
+        command = subprocess.Popen([*CLI, *arguments], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(command.wait)
+        self.addCleanup(command.kill)
+        assert command.stdout is not None
+        self.addCleanup(command.stdout.close)
+        said = ""
+        while "Ctrl-C" not in said:
+            line = command.stdout.readline()
+            self.assertNotEqual(line, "", said)
+            said += line
+        self.assertRegex(said, r"http://127\.0\.0\.1:\d+/  user \S+  password \S+")
+        directory = Path(said.split("started in ")[1].splitlines()[0])
+        (node,) = read_records(directory)
+        self.assertTrue(is_running(node))
+        command.send_signal(signal.SIGINT)
+        self.assertEqual(command.wait(30), 0)
+        self.assertFalse(is_running(node))
+        self.assertFalse(directory.exists())

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import threading
-
-from timecoin.cli.demo.stage import Actor, DemoFailure, Stage
-from timecoin.client.blocking import RpcCallError, RpcUnreachable
-from timecoin.crypto.address import decode_address, encode_address
-from timecoin.crypto.hashing import hash160
-from timecoin.crypto.keys import SigningKey
-from timecoin.ledger.amount import parse_time
-from timecoin.ledger.genesis import Genesis
-from timecoin.ledger.script import pay_to_pubkey_hash
-from timecoin.ledger.signing import sign_transaction
-from timecoin.ledger.transaction import Transaction, TxInput, TxOutput
-from timecoin.ledger.utxo import Utxo
+from timecoin.cli.demo.conflict import Purse, send_at_once
+from timecoin.cli.demo.stage import Stage
 from timecoin.node.config import GENESIS_NAME
 from timecoin.node.genesisfile import read_genesis
-from timecoin.params import MIN_FEE_UNITS, SEQUENCE_FINAL, Network
 
 COIN = "20"
 SLOTS = 6
-REJECTED = -26
 
 
 def double_spend(stage: Stage) -> str:
     """Fund a key of the demo's own, spend its coin twice, and see one side win everywhere."""
-    genesis = read_genesis(stage.network.directory / GENESIS_NAME).genesis
-    key = SigningKey.generate(os.urandom(32))
-    funding = _fund(stage, key)
-    spends = [_spend(genesis, key, funding, address) for address in stage.addresses[:2]]
+    purse = Purse(read_genesis(stage.network.directory / GENESIS_NAME).genesis)
+    _fund(stage, purse)
+    spends = [purse.spend(address) for address in stage.addresses[:2]]
     txids = [spend.txid.hex() for spend in spends]
     start = max(stage.heights())
-    _send_at_once(stage, spends)
+    failures = send_at_once(stage.network.nodes[:2], spends)
+    if failures:
+        raise stage.actors[0].fail(failures[0])
 
     def decided() -> int | None:
         finals = _finals(stage, txids)
@@ -54,70 +41,14 @@ def double_spend(stage: Stage) -> str:
     return f"exactly one of two conflicting spends is final, at every node, {blocks} blocks later"
 
 
-def _fund(stage: Stage, key: SigningKey) -> tuple[bytes, int]:
-    """Pay :data:`COIN` to ``key``; the outpoint, once it is final at every node."""
-    address = encode_address(Network.DEVNET, hash160(key.public))
-    script = pay_to_pubkey_hash(hash160(key.public))
+def _fund(stage: Stage, purse: Purse) -> None:
+    """Pay :data:`COIN` to ``purse``, and wait until that is final at every node."""
     payer = stage.actors[0]
-    txid = payer.call("sendtoaddress", [address, COIN])
+    txid = payer.call("sendtoaddress", [purse.address, COIN])
     for actor in stage.actors:
         stage.wait_final(actor, txid)
-    shown = payer.call("getrawtransaction", [txid, True])
-    for output in shown["vout"]:
-        if output["scriptPubKey"]["hex"] == script.hex():
-            return bytes.fromhex(txid), int(output["n"])
-    raise payer.fail(f"payment {txid} has no output for {address}")
-
-
-def _spend(
-    genesis: Genesis, key: SigningKey, funding: tuple[bytes, int], address: str
-) -> Transaction:
-    txid, index = funding
-    value = parse_time(COIN)
-    own = Utxo(value, pay_to_pubkey_hash(hash160(key.public)), height=0, coinbase=False)
-    target = pay_to_pubkey_hash(decode_address(Network.DEVNET, address))
-    unsigned = Transaction(
-        version=1,
-        inputs=(TxInput(txid, index, SEQUENCE_FINAL),),
-        outputs=(TxOutput(value - MIN_FEE_UNITS, target),),
-        lock_time=0,
-        witnesses=((),),
-    )
-    return sign_transaction(unsigned, [own], genesis.chain_id, [key])
-
-
-def _send_at_once(stage: Stage, spends: list[Transaction]) -> None:
-    """One spend to each of two nodes, at one moment.
-
-    A node may have heard of the other spend by then and refuse its own: then there is no tie to
-    break, and still only one can win.
-    """
-    barrier = threading.Barrier(len(spends))
-    failures: list[DemoFailure] = []
-
-    def send(actor: Actor, spend: Transaction) -> None:
-        client = actor.node.client()
-        barrier.wait()
-        try:
-            client.call("sendrawtransaction", [spend.encoded.hex()])
-        except RpcCallError as error:
-            if error.code != REJECTED:
-                failures.append(actor.fail(f"sendrawtransaction: {error}"))
-        except RpcUnreachable as error:
-            failures.append(actor.fail(f"sendrawtransaction: {error}"))
-        finally:
-            client.close()
-
-    threads = [
-        threading.Thread(target=send, args=(actor, spend))
-        for actor, spend in zip(stage.actors, spends, strict=False)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    stage.final_txids.append(txid)
+    purse.take(payer.call("getrawtransaction", [txid, True]))
 
 
 def _finals(stage: Stage, txids: list[str]) -> list[list[bool]]:

@@ -91,14 +91,14 @@ class Stage:
         started = time.monotonic()
         txid = sender.call("sendtoaddress", [address, amount])
         self.wait_final(sender, txid)
+        self.final_txids.append(txid)
         return (time.monotonic() - started) * 1000
 
     def wait_final(self, actor: Actor, txid: str) -> None:
-        """Wait until ``txid`` is final at ``actor``, and remember it."""
+        """Wait until ``txid`` is final at ``actor``."""
         state = actor.call("waittransactionfinality", txid=txid, timeout=30)
         if state["finalized"] is not True:
             raise actor.fail(f"payment {txid} is {state['status']}")
-        self.final_txids.append(txid)
 
     def heights(self, actors: Sequence[Actor] | None = None) -> list[int]:
         """The height of each of ``actors`` (all of them by default)."""
