@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from random import Random
+from typing import TypeVar
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
@@ -31,6 +32,8 @@ from timecoin.wallet.service import WalletService
 
 AGENT = f"timecoin/{__version__}"
 SALT_BYTES = 32
+
+T = TypeVar("T")
 
 _store_log = Logger("timecoin.store")
 _node_log = Logger("timecoin.node")
@@ -152,7 +155,7 @@ def compose(
     wallet = follow_coins(
         node, prepared.wallet or create_wallet(config.datadir, config.network, os.environ)
     )
-    wallet_service = WalletService(wallet, Sealing(os.urandom), reactor, deferToThread)
+    wallet_service = WalletService(wallet, Sealing(os.urandom), reactor, _run_aside)
     return [
         StoreService(engine, offload, str(store_path)),
         CoreService(node, config.validator_id, reactor, lambda: restore_coins(node, wallet)),
@@ -160,6 +163,10 @@ def compose(
         wallet_service,
         rpc_service(node, wallet_service, peers, config, store_path, reactor, stop),
     ]
+
+
+def _run_aside(work: Callable[[], T]) -> Deferred[T]:
+    return deferToThread(work)
 
 
 def _seeded(purpose: str) -> Random:
