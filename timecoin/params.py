@@ -104,6 +104,8 @@ BLOCK_VERSION = 1
 ENTRIES_PER_SLOT_SECOND = {Network.MAINNET: 2_500, Network.TESTNET: 2_500, Network.DEVNET: 25_000}
 MAX_BLOCK_BYTES = 4_000_000
 """Bound of an encoded header and body; transaction bodies travel beside them."""
+MAX_BLOCK_BODIES_BYTES = 32_000_000
+"""Transaction bodies that a proposer lets one block refer to; a block that reaches it is full."""
 TIMESTAMP_DRIFT_MS = 15_000
 SLOT_EARLY_MS = 15_000
 

@@ -120,7 +120,7 @@ class AssembleTests(SynchronousTestCase):
         self.patch(assembling, "max_entries", lambda genesis: 4)
         self.assertEqual(self.entries(contents), {tx.txid for tx in txs[:4]})
         size = len(txs[0].encoded)
-        self.patch(assembling, "MAX_BODIES_BYTES", 3 * size)
+        self.patch(params, "MAX_BLOCK_BODIES_BYTES", 3 * size)
         self.assertEqual(self.entries(contents), {tx.txid for tx in txs[:3]})
 
     def test_full_block_fits_its_bound(self) -> None:

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.finality import forge
 from tests.finality.world import Node, World, genesis_coin, output_of, pay
 from timecoin import params
-from timecoin.finality.archive import ENTRY_BYTES, Contents, Objection
+from timecoin.codec import encode
+from timecoin.finality.archive import ENTRY_BYTES, SLACK_BYTES, Contents, Objection
 from timecoin.finality.messages import Certified, Receipts
 from timecoin.ledger.block import Resolution
 from timecoin.ledger.transaction import Transaction
@@ -181,6 +182,19 @@ class InclusionTests(ArchiveTests):
         self.certify(*others)
         self.assertIsNotNone(self.objection(others))
 
+    def test_block_full_of_bytes_or_bodies(self) -> None:
+        self.world.catch_up(self.node, True)
+        self.certify(self.tx)
+        self.world.run(5_000)
+        self.assertIsNotNone(self.objection([]))
+        bound = len(encode(self.world.draft([]))) + SLACK_BYTES
+        self.patch(params, "MAX_BLOCK_BYTES", bound)
+        self.assertIsNone(self.objection([]))
+        self.patch(params, "MAX_BLOCK_BYTES", bound + 1_000)
+        self.assertIsNotNone(self.objection([]))
+        self.patch(params, "MAX_BLOCK_BODIES_BYTES", len(self.tx.encoded) - 1)
+        self.assertIsNone(self.objection([]))
+
     def test_entry_without_body(self) -> None:
         found = self.objection([self.tx])
         assert found is not None
@@ -269,6 +283,8 @@ class ConflictTests(ArchiveTests):
         limits = (1_000, params.MAX_BLOCK_BYTES)
         self.assertEqual(len(node.finality.contents(world.now_ms, *limits).resolutions), 1)
         certificate = forge.certificate(world, [self.rival], world.nodes[1:])
+        world.catch_up(node, True)  # holds it without a receipt
         world.receive(node, world.nodes[1], Certified(certificate, ()))
         found = node.finality.contents(world.now_ms, *limits)
         self.assertEqual(found.resolutions, ())
+        self.assertEqual(found.transactions, (self.rival,))

@@ -236,6 +236,19 @@ class StuckLocks(SynchronousTestCase):
 
 
 class InnerOutputs(SynchronousTestCase):
+    def test_lock_on_an_output_that_will_never_be_dies(self) -> None:
+        """Its transaction was certified, then a block archived a conflicting one."""
+        world = World(4)
+        parent = pay([genesis_coin(0)])
+        world.submit(world.nodes[0], parent)
+        world.run(200)
+        world.submit(world.nodes[0], pay([output_of(parent)]))
+        world.run(200)
+        world.next_slot([pay([genesis_coin(0)], nonce=1)])
+        for node in world.nodes:
+            self.assertEqual(node.finality.statistics().locks, 0)
+            self.assertNotIn("pool", {table for table, _ in node.rows})
+
     def test_lock_on_an_output_made_and_spent_in_one_block_dies(self) -> None:
         world = World(4)
         parent = pay([genesis_coin(0)])

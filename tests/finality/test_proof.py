@@ -78,6 +78,11 @@ class ProofTests(SynchronousTestCase):
             forged = msgspec.structs.replace(PROOF, **{name: (items[0],) * 3})
             self.assertRaises(CertificateError, self.check, forged)
 
+    def test_voters_stand_in_order(self) -> None:
+        for name in ("votes", "receipts"):
+            forged = msgspec.structs.replace(PROOF, **{name: getattr(PROOF, name)[::-1]})
+            self.assertRaises(CertificateError, self.check, forged)
+
     def test_votes_against_do_not_count(self) -> None:
         votes = tuple(
             msgspec.structs.replace(vote, reject_bitmap=bytes([1 << PROOF.leaf]))

@@ -33,9 +33,6 @@ from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
 from timecoin.ledger.utxo import Utxo
 
-MAX_BODIES_BYTES = 32_000_000
-"""Transaction bodies that a block of ours refers to: what a peer can be expected to fetch."""
-
 # Encoded sizes, each with its array and length prefixes; the frame is header and array heads.
 _FRAME_BYTES = 1_000
 _ENTRY_BYTES = 69
@@ -233,7 +230,7 @@ class Selection:
         return (
             len(self._taken) < self._max_entries
             and cost <= self._room_bytes
-            and self._bodies_bytes + len(tx.encoded) <= MAX_BODIES_BYTES
+            and self._bodies_bytes + len(tx.encoded) <= params.MAX_BLOCK_BODIES_BYTES
         )
 
     def _resolving(self, tx: Transaction) -> list[Resolution]:

@@ -26,6 +26,8 @@ from timecoin.quorum.certificate import BatchCertificate
 ENTRY_BYTES = 80
 """At least what an entry adds to an encoded block, the framing of its lists included."""
 RESOLUTION_BYTES = 160
+SLACK_BYTES = 4_096
+"""A block this close to its limit counts as full: proposers estimate sizes from above."""
 MAX_RESOLUTIONS = 64
 """Resolutions that one proposer puts into a block, so that they never crowd out payments."""
 MAX_MISSING = 16
@@ -199,7 +201,8 @@ class BlockArchive:
     ) -> Objection | None:
         """Does ``block`` leave out what it must not?"""
         spent = {point for tx in entries.values() for point in tx.outpoints}
-        room = params.MAX_BLOCK_BYTES - len(encode(block))
+        room = params.MAX_BLOCK_BYTES - len(encode(block)) - SLACK_BYTES
+        bodies_bytes = sum(len(tx.encoded) for tx in entries.values())
         crowded = len(entries) >= self._max_entries
         left_out: list[bytes] = []
         for held in self._certificates.all():
@@ -210,7 +213,8 @@ class BlockArchive:
                 tx = self._context.pool.get(txid)
                 if tx is None or not self._could_enter(tx, entries, spent):
                     continue
-                if full and not self._goes_before(txid, entries, parent_height):
+                heavy = bodies_bytes + len(tx.encoded) > params.MAX_BLOCK_BODIES_BYTES
+                if (full or heavy) and not self._goes_before(txid, entries, parent_height):
                     continue
                 left_out.append(txid)
         if not left_out:

@@ -111,7 +111,8 @@ class Batches:
 
     def soon(self, txid: bytes, now_ms: int) -> None:
         """Poll ``txid``, locally accepted just now; others come to that at about the same time."""
-        delay_ms = self._context.rng.randrange(self._context.params.answer_timeout_ms)
+        pause_ms = self._context.params.answer_timeout_ms
+        delay_ms = pause_ms + self._context.rng.randrange(pause_ms)
         self._context.schedule.put((POLL, txid), now_ms + delay_ms)
 
     def watch(self, txid: bytes, now_ms: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from timecoin.finality.events import Status, StatusChanged
 from timecoin.finality.parts import Parts
 from timecoin.ledger.block import Block
-from timecoin.ledger.transaction import Transaction
+from timecoin.ledger.transaction import Transaction, outpoint
 from timecoin.machine import Effect, Emit
 
 
@@ -18,7 +18,8 @@ def connect(
     # Outputs made and spent within the block are in no UTXO diff, but may be locked all the same.
     spent = {point: tx.txid for tx in transactions for point in tx.outpoints}
     change = context.pool.connect_block(transactions, spent, now_ms)
-    effects = parts.voter.connected(block.height, spent)
+    never = [outpoint(tx.txid, index) for tx in change.rejected for index in range(len(tx.outputs))]
+    effects = parts.voter.connected(block.height, (*spent, *never))
     effects += parts.book.connected(block.height)
     for tx in transactions:
         effects += _end(parts, tx)

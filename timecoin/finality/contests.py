@@ -74,10 +74,14 @@ class Contests:
             if entry is not None and entry.pinned:
                 self.pin(member)
 
-    def take_news(self) -> bool:
-        """Whether a conflict has been added since the last call."""
-        news, self._news = self._news, False
-        return news
+    @property
+    def has_news(self) -> bool:
+        """Whether a conflict has been added that no poll has begun to decide."""
+        return self._news
+
+    def forget_news(self) -> None:
+        """A poll about what is new begins."""
+        self._news = False
 
     def pin(self, txid: bytes) -> None:
         """``txid`` is locked or certified here: what it competes with has lost, for this node."""

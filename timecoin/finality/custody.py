@@ -13,6 +13,7 @@ from timecoin.finality.certificates import (
 )
 from timecoin.finality.context import Context
 from timecoin.finality.early import Early
+from timecoin.finality.events import Status, StatusChanged
 from timecoin.finality.intake import Intake
 from timecoin.finality.messages import Certified, Finalized, GetCertificate
 from timecoin.finality.parameters import (
@@ -24,7 +25,7 @@ from timecoin.finality.parameters import (
 )
 from timecoin.finality.receipt_tally import ReceiptTally
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Blame, Effect, Record, Send
+from timecoin.machine import Blame, Effect, Emit, Record, Send
 from timecoin.quorum.certificate import (
     BatchCertificate,
     CertificateError,
@@ -65,6 +66,7 @@ class Custody:
         if any(txid not in certificate.leaves for txid in bodies):
             return [Blame(peer, MALFORMED_POINTS, "body of no leaf of the certificate")], None
         held = self._certificates.get(certificate.anchor, certificate.root)
+        is_new = held is None
         effects: list[Effect] = []
         if held is None or not _adds_nothing(held.certificate, certificate):
             try:
@@ -73,12 +75,11 @@ class Custody:
                 return [Blame(peer, BAD_SIGNATURE_POINTS, f"certificate: {error}")], None
             if checked is None:
                 return [], held
-            is_new = held is None
             effects, held = self.store(*checked, now_ms)
             if held is not None and is_new:
                 effects += self._context.committee.to_followers(message, skip=peer)
         if held is not None:
-            effects += self._take_bodies(peer, held, bodies, now_ms)
+            effects += self._take_bodies(peer, held, bodies, is_new, now_ms)
             if not held.waiting:
                 held = None
         return effects, held
@@ -121,7 +122,12 @@ class Custody:
         return effects, held
 
     def _take_bodies(
-        self, peer: bytes, held: Held, bodies: dict[bytes, Transaction], now_ms: int
+        self,
+        peer: bytes,
+        held: Held,
+        bodies: dict[bytes, Transaction],
+        is_new: bool,
+        now_ms: int,
     ) -> list[Effect]:
         """Let in the bodies that were missing; ask ``peer`` for what is missing still."""
         effects: list[Effect] = []
@@ -134,6 +140,9 @@ class Custody:
                     effects += self.close(txid)
         names: dict[bytes, None] = {}
         for txid in self._missing(held):
+            if is_new:
+                changed = StatusChanged(txid, Status.CERTIFIED_BODY_MISSING, now_ms)
+                effects.append(Emit(changed))
             names.update(dict.fromkeys(self._parents(bodies[txid]) if txid in bodies else [txid]))
         if names:
             self._fetch_later(held.key, now_ms)

@@ -100,8 +100,7 @@ class Intake:
         """Make the outputs of ``txid`` spendable; returns the orphans that this lets in."""
         tx = self._context.pool.get(txid)
         if tx is None:
-            status = Status.CERTIFIED_BODY_MISSING
-            return (), [Emit(StatusChanged(txid, status, now_ms))]
+            return (), []
         self._stored.append(txid)
         if txid in self._certified_ms:
             return (), []

@@ -225,8 +225,9 @@ class Finality:
                 effects += self._formed(item, now_ms)
         if stored := parts.intake.take_stored():
             effects += parts.settlement.settle(stored, now_ms)
-        if parts.contests.take_news() and not self._context.catching_up:
+        if parts.contests.has_news and not self._context.catching_up:
             if self._context.committee.is_member:
+                parts.contests.forget_news()
                 effects += self._decided(parts.rounds.begin(now_ms), now_ms)
         return effects
 

@@ -58,7 +58,7 @@ def make_parts(context: Context) -> Parts:
     tally = ReceiptTally()
     early = Early(context)
     custody = Custody(context, certificates, intake, tally, early)
-    stuck = StuckPairs(context, voter, intake, certificates, book)
+    stuck = StuckPairs(context, voter, intake, certificates)
     return Parts(
         context=context,
         contests=contests,

@@ -9,7 +9,6 @@ from timecoin import params
 from timecoin.finality.certificates import Certificates
 from timecoin.finality.context import Context
 from timecoin.finality.intake import Intake
-from timecoin.finality.receipts import ReceiptBook
 from timecoin.finality.votes import Voter
 from timecoin.ledger.block import Resolution
 from timecoin.ledger.transaction import Outpoint, Transaction
@@ -37,13 +36,11 @@ class StuckPairs:
         voter: Voter,
         intake: Intake,
         certificates: Certificates,
-        book: ReceiptBook,
     ) -> None:
         self._context = context
         self._voter = voter
         self._intake = intake
         self._certificates = certificates
-        self._book = book
 
     def find(self) -> Iterator[StuckPair]:
         """Pairs whose lock is at least four blocks old, oldest locks first."""
@@ -74,12 +71,8 @@ class StuckPairs:
         return [tx for tx in found if tx is not None]
 
     def _may_win(self, tx: Transaction) -> bool:
-        """Neither certified, nor against a certificate or receipt that this node holds."""
-        return (
-            not self._certificates.covers(tx.txid)
-            and self.certified_conflict(tx) is None
-            and self._book.receipted_conflict(tx) is None
-        )
+        """Neither certified nor against a certificate held here (so nor against a receipt)."""
+        return not self._certificates.covers(tx.txid) and self.certified_conflict(tx) is None
 
     def certified_conflict(self, tx: Transaction) -> bytes | None:
         """A certified, waiting transaction that ``tx`` conflicts with."""

@@ -102,7 +102,7 @@ class Settlement:
         """The task (REPEAT, key) is due: no receipt quorum is known yet. Tell all members this
         node's receipt, and ask one of them for what it knows."""
         held = self._certificates.of_key(key)
-        if held is None or held.is_final:
+        if held is None or all(self._certificates.is_final(txid) for txid in held.waiting):
             return []
         committee = self._context.committee
         pause_ms = min(RETRY_MAX_MS, self._context.params.repoll_ms << min(held.repeats, 10))
@@ -134,6 +134,9 @@ class Settlement:
         self, peer: bytes, items: tuple[SignedReceipt, ...], now_ms: int
     ) -> list[Effect]:
         """Receipts, the sender's own or passed on; each signature is checked once."""
+        committee = self._context.committee
+        if committee.voter(peer, committee.current()) is None:
+            return [Blame(peer, UNSOLICITED_POINTS, "receipts from no member")]
         effects: list[Effect] = []
         ahead: dict[int, list[SignedReceipt]] = {}
         unknown: dict[bytes, None] = {}

@@ -158,11 +158,12 @@ class Voter:
 
     # blocks and restarts
 
-    def connected(self, tip: int, spent: Iterable[Outpoint]) -> list[Effect]:
-        """A block was archived: locks on what it ``spent`` die, and votes that nobody may ask
-        for any more (their anchor is neither the tip nor the block before it) are forgotten."""
+    def connected(self, tip: int, gone: Iterable[Outpoint]) -> list[Effect]:
+        """A block was archived: locks on outpoints that are ``gone`` (spent by it, or made by
+        what it has made void) die, and votes that nobody may ask for any more (their anchor is
+        neither the tip nor the block before it) are forgotten."""
         effects: list[Effect] = []
-        for point in spent:
+        for point in gone:
             if point in self._locks:
                 self._unlock(point)
                 effects.append(Record(LOCKS, point, None, durable=False))
