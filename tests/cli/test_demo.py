@@ -46,6 +46,7 @@ class DemoCommandTests(SynchronousTestCase):
             return self.network
 
         self.patch(Devnet, "start", start)
+        self.patch(command, "stop_by_signals", lambda: None)  # they are the test runner's here
         self.patch(command, "Stage", FakeStage)
         self.patch(command, "_heights", lambda stage: Table())
 

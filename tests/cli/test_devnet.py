@@ -26,6 +26,7 @@ from timecoin.wallet.keystore import Keystore
 class DevnetCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()).absolute()
+        self.patch(processes, "stop_by_signals", lambda: None)  # they are the test runner's here
 
     def run_it(self, *arguments: str) -> Result:
         return CliRunner().invoke(devnet, arguments)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
@@ -21,6 +19,7 @@ from timecoin.cli.demo.doublespend import double_spend
 from timecoin.cli.demo.payments import everything_is_final, fund, make_blocks, pay_everywhere
 from timecoin.cli.demo.stage import DemoFailure, Stage
 from timecoin.cli.devnet.network import Devnet
+from timecoin.cli.devnet.processes import stop_by_signals
 from timecoin.cli.devnet.record import DevnetError
 from timecoin.cli.parameters import Seconds
 
@@ -48,8 +47,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
 @click.option("--slot", "slot_ms", type=Seconds(), default="5", show_default=True)
 def demo(base_port: int, slot_ms: int) -> None:
     """Three validators pay, finalize, crash and recover on this machine."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    stop_by_signals()
     console = Console(highlight=False)
     directory = Path(tempfile.mkdtemp(prefix="timecoin-demo-"))
     started = time.monotonic()
@@ -104,7 +102,3 @@ def _heights(stage: Stage) -> Table:
             str(len(actor.call("getpeerinfo"))),
         )
     return table
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

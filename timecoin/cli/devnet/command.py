@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -51,8 +49,7 @@ def start(count: int, directory: Path | None, base_port: int, slot_ms: int, deta
     """Start a network; without --detach, keep it until Ctrl-C."""
     if detach and directory is None:
         raise click.UsageError("--detach needs --dir")
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    processes.stop_by_signals()
     temporary = Path(tempfile.mkdtemp(prefix="timecoin-devnet-")) if directory is None else None
     chosen = directory or temporary
     assert chosen is not None
@@ -125,10 +122,6 @@ def _watch(network: Devnet) -> bool:
     except KeyboardInterrupt:
         return False
     return True
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _records(directory: Path) -> list[NodeRecord]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -19,6 +20,7 @@ from timecoin.cli.devnet.record import NodeRecord
 STOP_GRACE_S = 10.0
 """After this long without an end, SIGTERM is followed by SIGKILL."""
 POLL_S = 0.05
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Processes that this one started: their ends have to be collected."""
@@ -79,11 +81,24 @@ def kill(nodes: Sequence[NodeRecord]) -> None:
     _wait_gone(nodes, STOP_GRACE_S)
 
 
+def stop_by_signals() -> None:
+    """Let every way to end this program raise ``KeyboardInterrupt``, so that it stops its nodes.
+
+    SIGINT too: a shell starts its background jobs with that one ignored.
+    """
+    for number in END_SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """Ignore the signals by which a user ends this program (they can be set in its main thread)."""
     in_main = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if in_main else ()
+    numbers = END_SIGNALS if in_main else ()
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
