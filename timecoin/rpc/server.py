@@ -174,7 +174,7 @@ class JsonRpcServer(JSONRPC):  # type: ignore[misc]  # txjsonrpc_ng is not typed
     def _internal_error(self, method: str) -> RpcError:
         error_id = secrets.token_hex(8)
         self.log.failure(
-            "rpc: internal error {error_id} in {method!r}", error_id=error_id, method=method
+            "internal error {error_id} in {method!r}", error_id=error_id, method=method
         )
         return RpcError(INTERNAL_ERROR, "Internal error", {"error_id": error_id})
 
@@ -219,7 +219,7 @@ class JsonRpcServer(JSONRPC):  # type: ignore[misc]  # txjsonrpc_ng is not typed
     def _failed(self, failure: Failure, request: Request, serving: _Serving) -> None:
         if serving.cancelled:
             return
-        self.log.failure("rpc: request failed", failure=failure)
+        self.log.failure("request failed", failure=failure)
         refusal = HttpRefusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
         request.write(refusal_answer(request, refusal))
         request.finish()

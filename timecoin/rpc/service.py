@@ -5,19 +5,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTCP, IReactorTime
 from twisted.internet.protocol import ServerFactory
-from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -28,6 +25,7 @@ from timecoin.rpc.methods.control import HelpMethods
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.site import Report, make_site
 from timecoin.rpc.throttle import LoginThrottle
+from timecoin.rpc.tls import TlsError, TlsFiles, ensure_certificate, tls_options
 
 STOP_GRACE_S = 5.0
 """Running calls may take this long to finish when the node stops."""
@@ -37,14 +35,6 @@ CLOSE_GRACE_S = 1.0
 
 class RpcStartError(Exception):
     """The interface cannot start; one line for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files: the certificate (with its chain after it) and the private key."""
-
-    certificate: Path
-    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +139,7 @@ class RpcService(Service):
             self._cookie_login = None
 
     def _listen(self, host: str, port: int, factory: ServerFactory[Any]) -> IListeningPort:
-        interface = "127.0.0.1" if host == "localhost" else host
+        interface = _interface(host)
         if self._settings.tls is None and not _is_loopback(interface):
             raise RpcStartError(
                 f"rpc: {host} is not a loopback address: set a TLS certificate and key"
@@ -164,8 +154,19 @@ class RpcService(Service):
     def _factory(self) -> ServerFactory[Any]:
         if self._settings.tls is None:
             return self._site
-        options = _tls_options(self._settings.tls)
+        try:
+            if self._settings.tls.own:
+                hosts = [_interface(host) for host, _ in self._settings.bind]
+                now = datetime.fromtimestamp(self._clock.seconds(), UTC)
+                ensure_certificate(self._settings.tls, hosts, now)
+            options = tls_options(self._settings.tls)
+        except TlsError as error:
+            raise RpcStartError(f"rpc: {error}") from error
         return cast("ServerFactory[Any]", TLSMemoryBIOFactory(options, False, self._site))
+
+
+def _interface(host: str) -> str:
+    return "127.0.0.1" if host == "localhost" else host
 
 
 def _is_loopback(host: str) -> bool:
@@ -173,19 +174,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _tls_options(files: TlsFiles) -> CertificateOptions:
-    try:
-        first, *chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
-        key = load_pem_private_key(files.key.read_bytes(), password=None)
-        options = CertificateOptions(
-            privateKey=key,  # type: ignore[arg-type]  # Twisted declares pyOpenSSL's own types
-            certificate=first,  # type: ignore[arg-type]
-            extraCertChain=chain,  # type: ignore[arg-type]
-            raiseMinimumTo=TLSVersion.TLSv1_2,
-        )
-        options.getContext()
-    except (OSError, ValueError, TypeError, SSL.Error) as error:
-        raise RpcStartError(f"rpc: TLS certificate or key: {error}") from error
-    return options

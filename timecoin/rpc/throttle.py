@@ -63,7 +63,7 @@ class LoginThrottle:
         if len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
         self.failed_total += 1
-        self.log.warn("rpc: wrong user or password from {address}", address=address)
+        self.log.warn("wrong user or password from {address}", address=address)
         failures.count += 1
         failures.last_s = now_s
         delay_s = min(FIRST_DELAY_S * 2 ** min(failures.count - 1, 10), MAX_DELAY_S)
