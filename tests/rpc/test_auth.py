@@ -200,7 +200,7 @@ class GateTests(SynchronousTestCase):
             self.admit(basic("alice", "hunter2")).addErrback(lambda _: None)
             self.clock.advance(1)
         lines = [str(formatEvent(event)) for event in events]
-        self.assertEqual(lines, ["rpc: wrong user or password from 127.0.0.1"])
+        self.assertEqual(lines, ["wrong user or password from 127.0.0.1"])
         self.assertNotIn("hunter2", repr(events))
 
     def test_any_failure_is_slowed_alike(self) -> None:
