@@ -277,6 +277,24 @@ class Opinions(SynchronousTestCase):
         self.assertEqual(answer.answers[0].code, Code.CONFLICT)
         self.assertEqual(answer.answers[0].detail, txs[0].txid)
 
+    def test_locked_is_valid_whatever_else_its_set_prefers(self) -> None:
+        """A and C are locked and do not conflict with each other; B conflicts with both."""
+        world = World(4)
+        world.cut = lambda source, target, message: True
+        node, poller = world.nodes[:2]
+        coins = [genesis_coin(0), genesis_coin(1)]
+        locked = [pay([coin]) for coin in coins]
+        for tx in locked:
+            world.submit(node, tx)
+            world.run(10)
+        self.assertEqual(node.finality.statistics().locks, 2)
+        both = pay(coins, nonce=1)
+        world.receive(node, poller, Query(1, 0, (both.wtxid,), (both,), False))
+        for tx in locked:
+            world.receive(node, poller, Query(1, 0, (tx.wtxid,), (), False))
+        codes = [m.answers[0].code for _, m in node.sent if isinstance(m, Answer)]
+        self.assertEqual(codes, [Code.CONFLICT, Code.VALID, Code.VALID])
+
     def test_conflicting_leaves_are_never_both_accepted(self) -> None:
         for first, second in combinations(
             (pay([genesis_coin(0)]), pay([genesis_coin(0)], nonce=1), pay([genesis_coin(1)])), 2

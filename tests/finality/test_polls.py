@@ -5,10 +5,14 @@ from __future__ import annotations
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.finality.world import LATENCY_MS, Node, World, genesis_coin, key_of, pay
+from tests.finality.world import CHAIN_ID, LATENCY_MS, Node, World, genesis_coin, key_of, pay
+from timecoin import params
+from timecoin.codec import encode
+from timecoin.crypto.merkle import merkle_root
 from timecoin.finality.messages import Answer, Certified, Code, Query, TxAnswer, VoteReply
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import LinkUp, Record, Send
+from timecoin.quorum.statement import vote_statement
 
 
 def queries(node: Node, want_vote: bool = True) -> list[tuple[bytes, Query]]:
@@ -55,6 +59,17 @@ class AnswerTests(SynchronousTestCase):
                 forged = msgspec.structs.replace(answer, vote=vote)
                 self.world.receive(self.poller, node, forged)
                 self.assertEqual([blame.peer for blame in self.poller.blames], [node.name])
+        self.assertFalse(self.is_certified())
+
+    def test_padding_must_be_zero_even_if_signed(self) -> None:
+        for node in self.members:
+            answer = self.answer_of(node)
+            assert node.key is not None
+            for bitmap in (b"\x02", b"\x00\x00"):
+                statement = vote_statement(CHAIN_ID, 0, merkle_root([self.tx.txid]), 1, bitmap)
+                vote = VoteReply(bitmap, node.key.sign(statement))
+                self.world.receive(self.poller, node, msgspec.structs.replace(answer, vote=vote))
+        self.assertEqual(len(self.poller.blames), 4)
         self.assertFalse(self.is_certified())
 
     def test_another_members_vote_does_not_count(self) -> None:
@@ -117,6 +132,44 @@ class WaveTests(SynchronousTestCase):
         self.assertEqual(len(queries(world.nodes[0])), 5)
         world.run(2)
         self.assertEqual(len(queries(world.nodes[0])), 6)
+
+    def test_the_next_batch_waits_ten_ms_for_company(self) -> None:
+        world = World(4)
+        world.cut = lambda source, target, message: True
+        node = world.nodes[0]
+        for index in range(4):
+            world.submit(node, pay([genesis_coin(index)]))
+        self.assertEqual(node.finality.statistics().polls_begun, 1)
+        world.run(9)
+        self.assertEqual(node.finality.statistics().polls_begun, 1)
+        world.run(1)
+        self.assertEqual(node.finality.statistics().polls_begun, 2)
+        self.assertEqual(node.finality.statistics().transactions_polled, 4)
+
+    def test_sixty_four_wait_for_nothing(self) -> None:
+        world = World(4)
+        world.cut = lambda source, target, message: True
+        node = world.nodes[0]
+        for index in range(1 + 64 + 1):
+            world.submit(node, pay([genesis_coin(index)]))
+        self.assertEqual(node.finality.statistics().transactions_polled, 65)
+        self.assertEqual(node.finality.statistics().queued, 1)
+
+    def test_a_query_carries_at_most_a_megabyte(self) -> None:
+        world = World(4, coins=4_000)
+        world.cut = lambda source, target, message: True
+        node = world.nodes[0]
+        big = [
+            pay([genesis_coin(i * 600 + j) for j in range(600)]) for i in range(6)
+        ]  # some 80 kB each
+        world.submit(node, pay([genesis_coin(3_999)]))
+        for _ in range(3):
+            for tx in big:
+                world.submit(node, tx)
+        world.run(10)
+        sizes = [len(encode(m)) for _, m in queries(node)]
+        self.assertLessEqual(max(sizes), params.QUERY_MAX_BYTES)
+        self.assertEqual(node.finality.statistics().transactions_polled, 7)
 
     def test_failed_batch_is_asked_for_again_as_it_was(self) -> None:
         """Members that voted give the same vote; their answers had been lost."""
@@ -254,22 +307,33 @@ class RoundTests(SynchronousTestCase):
         self.assertTrue(names)
         self.assertEqual({name for wtxids in names for name in wtxids}, {plain.wtxid})
 
+    def test_undecided_does_not_join_a_batch(self) -> None:
+        batches = self.node.finality._parts.batches
+        occupant, plain = pay([genesis_coin(1)]), pay([genesis_coin(2)])
+        self.world.submit(self.node, occupant)
+        batches.add(self.txs[0].txid, self.world.now_ms)
+        self.world.submit(self.node, plain)
+        self.node.sent.clear()
+        self.world.carry_out(self.node, batches.flush(self.world.now_ms))
+        self.assertEqual({m.wtxids for _, m in queries(self.node)}, {(plain.wtxid,)})
+
     def test_locked_conflict_needs_no_poll_after_a_restart(self) -> None:
-        world = World(4)
-        world.cut = lambda source, target, message: True
-        node = world.nodes[0]
-        for tx in self.txs:
-            world.submit(node, tx)
-            world.receive(node, world.nodes[1], Query(1, 0, (tx.wtxid,), (tx,), False))
-        world.crash(node)
-        node.sent.clear()
-        world.restart(node)
-        self.assertEqual(len(node.pool), 2)
-        world.run(5_000)
-        self.assertEqual(queries(node, want_vote=False), [])
-        entry = node.pool.entry(self.txs[0].txid)
-        assert entry is not None
-        self.assertTrue(entry.locked)
+        for txs in (self.txs, self.txs[::-1]):
+            world = World(4)
+            world.cut = lambda source, target, message: True
+            node = world.nodes[0]
+            for tx in txs:
+                world.submit(node, tx)
+                world.receive(node, world.nodes[1], Query(1, 0, (tx.wtxid,), (tx,), False))
+            world.crash(node)
+            node.sent.clear()
+            world.restart(node)
+            self.assertEqual(len(node.pool), 2)
+            world.run(5_000)
+            self.assertEqual(queries(node, want_vote=False), [])
+            entry = node.pool.entry(txs[0].txid)
+            assert entry is not None
+            self.assertTrue(entry.locked)
 
 
 class LinkTests(SynchronousTestCase):

@@ -91,6 +91,31 @@ class ReceiptTests(SynchronousTestCase):
         tips = self.node.finality._parts.tally._tips.values()
         self.assertEqual([len(voters) for tip in tips for voters in tip.values()], [1])
 
+    def test_receipts_count_only_from_members(self) -> None:
+        world = World(4, followers=1)
+        world.cut = lambda source, target, message: True
+        node, follower = world.nodes[0], world.nodes[4]
+        certificate = forge.certificate(world, [self.tx], world.nodes[1:4])
+        world.receive(node, world.nodes[1], Certified(certificate, (self.tx,)))
+        before = node.verified
+        receipts = tuple(forge.receipt(other, certificate) for other in world.nodes[1:4])
+        world.receive(node, follower, Receipts(receipts))
+        self.assertEqual(node.verified, before)
+        self.assertFalse(node.is_final(self.tx.txid))
+        self.assertEqual([blame.peer for blame in node.blames], [follower.name])
+
+    def test_final_is_told_once_however_many_certificates(self) -> None:
+        other = pay([genesis_coin(1)])
+        signers = self.world.nodes[1:]
+        both = forge.certificate(self.world, [self.tx, other], signers)
+        self.hold()
+        self.world.receive(self.node, self.peer, Certified(both, (self.tx, other)))
+        for certificate in (self.certificate, both):
+            quorum = forge.receipt_set(self.world, certificate, signers)
+            self.world.receive(self.node, self.peer, Finalized(quorum))
+        self.assertEqual(self.node.statuses(self.tx.txid).count(Status.FINAL), 1)
+        self.assertEqual(self.node.finality.statistics().finalized, 2)
+
     def test_checked_once(self) -> None:
         self.hold()
         message = Receipts((forge.receipt(self.peer, self.certificate),))
@@ -160,6 +185,24 @@ class ReceiptTests(SynchronousTestCase):
         self.assertFalse(self.is_final())
         self.world.next_slot()
         self.assertTrue(self.is_final())
+
+    def test_only_what_is_near_and_from_members_waits(self) -> None:
+        world = World(4, followers=1)
+        world.cut = lambda source, target, message: True
+        node, peer, follower = world.nodes[0], world.nodes[1], world.nodes[4]
+        certificate = forge.certificate(world, [self.tx], world.nodes[1:4])
+        world.receive(node, peer, Certified(certificate, (self.tx,)))
+        world.receive(node, peer, Receipts((forge.receipt(peer, certificate, tip=3),)))
+        ahead = msgspec.structs.replace(certificate, anchor=1)
+        world.receive(node, follower, Certified(ahead, ()))
+        self.assertEqual(node.finality.statistics().early, 0)
+        world.receive(node, peer, Receipts((forge.receipt(peer, certificate, tip=2),)))
+        world.receive(node, peer, Certified(ahead, (self.tx,)))
+        self.assertEqual(node.finality.statistics().early, 2)
+        world.connect()
+        self.assertEqual(node.finality.statistics().early, 1)
+        world.connect()
+        self.assertEqual(node.finality.statistics().early, 0)
 
     def test_old_tips_are_dropped(self) -> None:
         self.hold()

@@ -88,9 +88,8 @@ class Settlement:
         made: list[SignedReceipt] = []
         memo: dict[bytes, bool] = {}
         for held in self._certificates.all():
-            before = held.receipt
             effects += self._receipt(held, memo, now_ms)
-            if held.receipt is not None and held.receipt is not before:
+            if held.receipt is not None:
                 made.append(held.receipt)
                 held.told_tip = held.receipt.tip
         for start in range(0, len(made), MAX_RECEIPTS):
