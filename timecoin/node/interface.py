@@ -9,16 +9,16 @@ from twisted.internet.posixbase import PosixReactorBase
 
 from timecoin.chain.commit import BlockConnected
 from timecoin.finality.events import StatusChanged
-from timecoin.node.build import Node
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.config import NodeConfig
+from timecoin.node.node import Node
 from timecoin.node.wiring import observe
 from timecoin.p2p import messages as p2p_messages
 from timecoin.p2p.address import PeerAddress
 from timecoin.p2p.service import PeerService
 from timecoin.rpc.catalog import NodeParts, make_catalog
 from timecoin.rpc.methods.network import OwnIdentity
-from timecoin.rpc.service import RpcService, RpcSettings, TlsFiles
+from timecoin.rpc.service import RpcService, RpcSettings
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.service import WalletService
 from timecoin.wallet.wallet import Wallet
@@ -103,7 +103,7 @@ def _settings(config: NodeConfig) -> RpcSettings:
         cookie_path=rpc.cookie_path,
         allowed=rpc.allowed,
         whitelist=rpc.whitelist,
-        tls=None if rpc.tls_paths is None else TlsFiles(*rpc.tls_paths),
+        tls=rpc.tls,
     )
 
 

@@ -6,7 +6,7 @@ One line an event: ``2026-11-21T06:50:00.123Z info  consensus: height 7: ...``.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from twisted.logger import (
     FileLogObserver,
@@ -23,12 +23,10 @@ from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus
 from timecoin.finality.events import EmergencyRaised
 from timecoin.ledger.amount import format_time
+from timecoin.node.node import Node
 from timecoin.node.wiring import observe
 from timecoin.quorum.statement import NIL
 from timecoin.sync.events import CatchingUp
-
-if TYPE_CHECKING:
-    from timecoin.node.build import Node
 
 SHORT_HASH_CHARS = 16
 _PACKAGE = "timecoin."

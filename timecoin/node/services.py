@@ -16,11 +16,12 @@ from twisted.logger import Logger
 
 from timecoin import __version__
 from timecoin.consensus.seat import Identity
-from timecoin.node.build import Node, NodeSettings, build_node
+from timecoin.node.build import build_node
 from timecoin.node.config import NodeConfig
 from timecoin.node.interface import follow_coins, restore_coins, rpc_service
 from timecoin.node.keyfiles import load_or_create_node_seed
 from timecoin.node.logs import NodeLog
+from timecoin.node.node import Node, NodeSettings
 from timecoin.node.offload import ThreadOffload
 from timecoin.node.preflight import STORE_DIRECTORY, Prepared
 from timecoin.node.runtime import Runtime

@@ -7,18 +7,16 @@ block:        consensus | sync -> chain.commit -> pool, finality, consensus, syn
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus_events
 from timecoin.finality import events as finality_events
 from timecoin.mempool.exchange import BodiesFetched, Fetch
+from timecoin.node.node import Node
 from timecoin.p2p.ports import Network
 from timecoin.signal import Signal
 from timecoin.sync import events as sync_events
-
-if TYPE_CHECKING:
-    from timecoin.node.build import Node
 
 S = TypeVar("S", bound=Signal)
 

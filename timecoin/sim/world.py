@@ -15,7 +15,8 @@ from timecoin.finality.events import StatusChanged
 from timecoin.ledger.genesis import Allocation, Genesis, GenesisValidator, genesis_utxos
 from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.entry import Admission
-from timecoin.node.build import Node, NodeSettings, build_node
+from timecoin.node.build import build_node
+from timecoin.node.node import Node, NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
 from timecoin.sim.clock import SimClock

@@ -24,8 +24,9 @@ from timecoin.finality.events import StatusChanged
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.genesis import Allocation, Genesis
 from timecoin.ledger.transaction import Transaction
-from timecoin.node.build import NodeSettings, build_node
+from timecoin.node.build import build_node
 from timecoin.node.interface import MESSAGE_NAMES
+from timecoin.node.node import NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
 from timecoin.p2p.address import PeerAddress
@@ -166,6 +167,10 @@ class RpcNode:
         """
         return self._ask(method, params, serving)
 
+    def ask_named(self, method: str, **named: object) -> Deferred[bytes]:
+        """The same, with parameters by name."""
+        return self._ask(method, named, None)
+
     def _ask(self, method: str, params: object, serving: _Serving | None) -> Deferred[bytes]:
         body = dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         work = Deferred.fromCoroutine(self.server.answer(body, CALLER, serving))
@@ -218,6 +223,11 @@ class RpcNet:
     def crashed(self, error: Exception) -> None:
         """A machine raised: the test fails."""
         raise error
+
+    @property
+    def now_ms(self) -> int:
+        """Virtual Unix time."""
+        return int(self.clock.seconds() * 1000)
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""

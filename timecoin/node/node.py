@@ -1,0 +1,125 @@
+"""One running node: its parts, made in the order in which they need each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from timecoin import params
+from timecoin.chain.commit import Chain
+from timecoin.chain.views import ChainViews
+from timecoin.consensus import events as consensus_events
+from timecoin.consensus.machine import Consensus
+from timecoin.consensus.ports import Ports
+from timecoin.consensus.seat import ConsensusSettings, Identity
+from timecoin.crypto.keys import VerifiedCache
+from timecoin.driver import Driver
+from timecoin.finality import events as finality_events
+from timecoin.finality.machine import Finality
+from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.transaction import Transaction
+from timecoin.machine import Machine
+from timecoin.mempool.entry import Admission, Verdict
+from timecoin.mempool.exchange import Exchange
+from timecoin.mempool.policy import PoolLimits
+from timecoin.mempool.pool import Pool
+from timecoin.node.catalog import Owner
+from timecoin.node.router import Messenger, Router
+from timecoin.node.runtime import Runtime
+from timecoin.signal import Signals
+from timecoin.store.chainstore import EngineChainStore
+from timecoin.store.journalstore import JournalStore
+from timecoin.store.keys import JOURNAL
+from timecoin.store.schema import claim_store
+from timecoin.sync.machine import Sync
+
+VERIFIED_SIGNATURES = 200_000
+"""Signatures remembered as good: several blocks' worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What a node is told at start, cut down to what its core needs."""
+
+    genesis: Genesis
+    identity: Identity | None = None
+    """The keys of a masternode; None only follows."""
+    pool: PoolLimits = field(default_factory=PoolLimits)
+    finality: params.FinalityParams = field(default_factory=params.FinalityParams)
+
+
+class Node:
+    """The parts of one running node. Others read its views and write through :meth:`submit`."""
+
+    def __init__(self, settings: NodeSettings, runtime: Runtime) -> None:
+        genesis = settings.genesis
+        claim_store(runtime.engine, genesis.hash)
+        verify = VerifiedCache(runtime.cache_salt, VERIFIED_SIGNATURES).check
+        store = EngineChainStore(runtime.engine)
+        journal = JournalStore(runtime.engine, runtime.offload)
+        self.genesis = genesis
+        self.finality_params = settings.finality
+        key = None if settings.identity is None else settings.identity.key
+        self.voting_pubkey = None if key is None else key.public
+        self.chain = Chain(genesis, store, verify)
+        self.views = ChainViews(self.chain, store)
+        self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify)
+        self.exchange = Exchange(self._find_body)
+        self.finality = Finality(
+            chain_id=genesis.chain_id,
+            params=settings.finality,
+            chain=self.chain,
+            pool=self.pool,
+            find=self.exchange.find,
+            key=key,
+            rng=runtime.rng("finality"),
+            verify=verify,
+        )
+        self.consensus = Consensus(
+            ConsensusSettings(
+                chain_id=genesis.chain_id,
+                slot_ms=genesis.slot_ms,
+                timing=params.CONSENSUS_TIMING[params.Network(genesis.network)],
+            ),
+            Ports(self.chain, self.finality, self.exchange.find, verify),
+            settings.identity,
+        )
+        self.sync = Sync(self.chain, self.exchange.find)
+        self.signals = Signals()
+        messenger = Messenger(runtime.network, self._is_staked)
+        self.driver = Driver(runtime.clock, journal, messenger, self.signals, runtime.on_crash)
+        self._journal = journal
+        machines: dict[Owner, Machine] = {
+            Owner.EXCHANGE: self.exchange,
+            Owner.FINALITY: self.finality,
+            Owner.CONSENSUS: self.consensus,
+            Owner.SYNC: self.sync,
+        }
+        runtime.network.set_listener(Router(self.driver, messenger, machines))
+        runtime.network.set_height(self.chain.tip_height)
+
+    def start(self) -> None:
+        """Restore the machines from the journal and set them going."""
+        rows = tuple(
+            (table, key, value) for table in JOURNAL for key, value in self._journal.rows(table)
+        )
+        self.driver.deliver(self.finality, finality_events.Restore(rows))
+        self.driver.deliver(self.consensus, consensus_events.Restore(rows))
+        self.driver.deliver(self.consensus, consensus_events.Start())
+
+    def stop(self) -> None:
+        """Stop all machines; nothing leaves the node any more."""
+        self.driver.stop()
+
+    def submit(self, tx: Transaction) -> Verdict:
+        """Take a transaction from this node's own users."""
+        verdict = self.pool.submit(tx, self.driver.now_ms())
+        if verdict.admission is Admission.ACCEPTED:
+            self.driver.deliver(self.finality, finality_events.Submitted(tx))
+        return verdict
+
+    def _is_staked(self, masternode: bytes) -> bool:
+        active = self.chain.active_set(self.chain.tip_height)
+        return active is not None and masternode in active.weights
+
+    def _find_body(self, wtxid: bytes) -> Transaction | None:
+        return self.pool.by_wtxid(wtxid) or self.chain.transaction(wtxid)
