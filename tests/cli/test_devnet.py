@@ -60,6 +60,19 @@ class FoundingTests(DevnetCase):
         first = genesis.validators[0].payout_hash
         self.assertEqual({item.pubkey_hash for item in genesis.allocations}, {first})
 
+    def test_with_tls(self) -> None:
+        nodes = founding.plan(self.directory, 1, 20_000, tls=True)
+        founding.found(self.directory, nodes, 5_000)
+        write_records(self.directory, nodes)
+        (node,) = read_records(self.directory)
+        self.assertEqual(node.rpc_url, "https://127.0.0.1:20101/")
+        config = load_config({"datadir": [node.datadir]}, None)
+        assert config.rpc.tls is not None and node.tls_cert is not None
+        self.assertEqual(config.rpc.tls.certificate, Path(node.tls_cert))
+        plain = founding.plan(self.directory, 1, 20_000)
+        write_records(self.directory, plain)
+        self.assertNotIn("tls_cert", (self.directory / "nodes.json").read_text())
+
     def test_secrets_are_their_owners(self) -> None:
         before = os.umask(0)
         self.addCleanup(os.umask, before)

@@ -98,3 +98,20 @@ class ForegroundTests(SynchronousTestCase):
         self.assertEqual(command.wait(30), 0)
         self.assertFalse(is_running(node))
         self.assertFalse(directory.exists())
+
+
+class HttpsTests(SynchronousTestCase):
+    def test_devnet_over_tls(self) -> None:
+        directory = Path(self.mktemp()).absolute()
+        port = free_base_port(1)
+        arguments = ("--nodes=1", f"--dir={directory}", f"--base-port={port}", "--tls")
+        self.addCleanup(run_cli, "devnet", "stop", f"--dir={directory}")
+        started = run_cli("devnet", "start", *arguments, "--detach")
+        self.assertEqual(started.returncode, 0, started.stderr)
+        (shown,) = json.loads((directory / "nodes.json").read_text())
+        self.assertEqual(shown["rpc_url"], f"https://127.0.0.1:{port + 101}/")
+        self.assertEqual(shown["tls_cert"], f"{directory}/node1/rpc.cert")
+        (node,) = read_records(directory)
+        client = node.client()
+        self.addCleanup(client.close)
+        self.assertGreaterEqual(client.call("getblockcount"), 0)

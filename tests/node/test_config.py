@@ -20,6 +20,7 @@ from timecoin.node.config import (
 from timecoin.p2p.address import PeerAddress
 from timecoin.params import Network
 from timecoin.rpc.auth import Logins
+from timecoin.rpc.tls import TlsFiles
 
 
 class ConfigCase(SynchronousTestCase):
@@ -121,7 +122,7 @@ class SourceTests(ConfigCase):
         self.assertEqual(config.rpc.cookie_path, Path("/run/cookie"))
         self.assertEqual(len(config.rpc.allowed), 4)
         self.assertEqual(config.rpc.whitelist, {"alice": frozenset({"help", "stop"})})
-        self.assertEqual(config.rpc.tls_paths, (Path("/cert.pem"), Path("/key.pem")))
+        self.assertEqual(config.rpc.tls, TlsFiles(Path("/cert.pem"), Path("/key.pem")))
         self.assertEqual(config.pool_limits.max_bytes, 5_000_000)
         self.assertEqual(config.pool_limits.max_pending, 11)
         self.assertEqual(config.pool_limits.expiry_ms, 7_200_000)
@@ -184,6 +185,26 @@ class RefusalTests(ConfigCase):
         self.assertIn("rpcpassword", self.refused("rpcuser=alice"))
         self.assertIn("rpcuser", self.refused("rpcpassword=x"))
         self.assertIn("rpctlskey", self.refused("rpctlscert=x"))
+
+    def test_https_always_but_on_loopback_by_choice(self) -> None:
+        data = self.home / "data"
+        own = TlsFiles(data / "rpc.cert", data / "rpc.key", own=True)
+        admins = TlsFiles(Path("/c"), Path("/k"))
+        files = "rpctlscert=/c\nrpctlskey=/k\n"
+        for text, expected in (
+            ("", None),
+            ("rpctls=0", None),
+            ("rpctls=1", own),
+            ("rpc-bind=10.0.0.1:1", own),
+            ("rpc-bind=127.0.0.1:1,::", own),
+            (files, admins),
+            (files + "rpctls=1", admins),
+        ):
+            config = self.load(f"datadir={data}\n{text}")
+            self.assertEqual(config.rpc.tls, expected, text)
+        self.assertIn("loopback", self.refused("rpctls=0\nrpc-bind=127.0.0.1:1,10.0.0.1:1"))
+        self.assertIn("contradict", self.refused(f"rpctls=0\n{files}"))
+        self.assertIn("rpctls", self.refused("rpctls=yes"))
 
     def test_unreadable_files(self) -> None:
         self.assertRaises(ConfigError, read_config, self.home / "absent.conf")

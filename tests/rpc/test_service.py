@@ -24,7 +24,8 @@ from twisted.web.http_headers import Headers
 from timecoin.rpc import service as service_module
 from timecoin.rpc.auth import Login
 from timecoin.rpc.method import rpc_method
-from timecoin.rpc.service import RpcService, RpcSettings, RpcStartError, TlsFiles
+from timecoin.rpc.service import RpcService, RpcSettings, RpcStartError
+from timecoin.rpc.tls import TlsFiles
 
 REACTOR: Any = global_reactor
 HERE = (("127.0.0.1", 0),)

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,11 +41,12 @@ class BlockingClient:
         user: str,
         password: str,
         timeout_s: float = 30.0,
-        tls: ssl.SSLContext | None = None,
+        tls_cert: Path | None = None,
     ) -> None:
-        """``url``: ``http://host:port/`` or ``https://...`` (``tls`` says whom to trust).
+        """``url``: ``http://host:port/`` or ``https://...``; ``ValueError`` for another.
 
-        ``ValueError`` for another url.
+        ``tls_cert``: PEM file with the only certificate to trust; without it the system's
+        authorities are. It is read when a connection is made.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -53,7 +55,8 @@ class BlockingClient:
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._path = parts.path or "/"
-        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
+        self._secure = parts.scheme == "https"
+        self._tls_cert = tls_cert
         token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
         self._timeout_s = timeout_s
@@ -120,11 +123,12 @@ class BlockingClient:
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection
-        if self._tls is None:
+        if not self._secure:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
         else:
+            tls = ssl.create_default_context(cafile=self._tls_cert)
             connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=timeout_s, context=self._tls
+                self._host, self._port, timeout=timeout_s, context=tls
             )
         connection.connect()
         # Head and body are two writes: without this the second waits for the first's ACK.

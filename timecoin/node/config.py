@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from timecoin.node import values
 from timecoin.p2p.address import PeerAddress
 from timecoin.params import PEER_PORT, RPC_PORT, Network, network_of
 from timecoin.rpc.auth import LOOPBACK, IPNetwork, Login, parse_allowip, parse_whitelist
+from timecoin.rpc.tls import TlsFiles
 
 PROGRAM = "timecoin"
 """Begins the one line on stderr with which a node ends."""
@@ -24,6 +26,8 @@ CONFIG_NAME = "timecoin.conf"
 GENESIS_NAME = "genesis.json"
 WALLET_NAME = "wallet.dat"
 COOKIE_NAME = ".cookie"
+TLS_CERTIFICATE_NAME = "rpc.cert"
+TLS_KEY_NAME = "rpc.key"
 DEVNET_LISTEN_HOST = "127.0.0.1"
 MAX_CONFIG_BYTES = 1 << 20
 
@@ -60,6 +64,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("rpccookiefile", values.path, "file with the login of this run [DATADIR/.cookie]"),
     Option("rpcallowip", values.text, "address or network that may call RPC", repeated=True),
     Option("rpcwhitelist", values.text, "USER:METHOD,...: all that USER may call", repeated=True),
+    Option("rpctls", values.switch, "1 or 0: HTTPS for RPC [0 if only on loopback, else 1]"),
     Option("rpctlscert", values.path, "PEM certificate for RPC"),
     Option("rpctlskey", values.path, "PEM key for RPC"),
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
@@ -81,8 +86,8 @@ class RpcConfig:
     cookie_path: Path
     allowed: tuple[IPNetwork, ...]
     whitelist: Mapping[str, frozenset[str]]
-    tls_paths: tuple[Path, Path] | None
-    """Certificate and key."""
+    tls: TlsFiles | None
+    """None: plain HTTP, on loopback only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +210,6 @@ def _settle_rpc(given: Mapping[str, Any], network: Network, datadir: Path) -> Rp
     logins: tuple[Login, ...] = given.get("rpcauth", ())
     if ("rpcuser" in given) != ("rpcpassword" in given):
         raise ConfigError("rpcuser and rpcpassword need each other")
-    if ("rpctlscert" in given) != ("rpctlskey" in given):
-        raise ConfigError("rpctlscert and rpctlskey need each other")
     try:
         if "rpcuser" in given:
             logins = (Login.from_password(given["rpcuser"], given["rpcpassword"]), *logins)
@@ -220,5 +223,22 @@ def _settle_rpc(given: Mapping[str, Any], network: Network, datadir: Path) -> Rp
         cookie_path=given.get("rpccookiefile", datadir / COOKIE_NAME),
         allowed=allowed,
         whitelist=whitelist,
-        tls_paths=(given["rpctlscert"], given["rpctlskey"]) if "rpctlscert" in given else None,
+        tls=_settle_tls(given, all(ip_address(host).is_loopback for host, _ in bind), datadir),
     )
+
+
+def _settle_tls(given: Mapping[str, Any], loopback: bool, datadir: Path) -> TlsFiles | None:
+    """The administrator's certificate, one of the node's own making, or plain HTTP."""
+    if ("rpctlscert" in given) != ("rpctlskey" in given):
+        raise ConfigError("rpctlscert and rpctlskey need each other")
+    if not given.get("rpctls", True):
+        if "rpctlscert" in given:
+            raise ConfigError("rpctls=0 and rpctlscert contradict each other")
+        if not loopback:
+            raise ConfigError("rpctls=0 is for loopback addresses only")
+        return None
+    if "rpctlscert" in given:
+        return TlsFiles(given["rpctlscert"], given["rpctlskey"])
+    if loopback and "rpctls" not in given:
+        return None
+    return TlsFiles(datadir / TLS_CERTIFICATE_NAME, datadir / TLS_KEY_NAME, own=True)

@@ -48,6 +48,13 @@ port = count(0, 65_535)
 """A TCP port; 0 lets the system choose."""
 
 
+def switch(value: str) -> bool:
+    """``1`` for on, ``0`` for off."""
+    if value not in ("0", "1"):
+        raise ValueError(f"{value!r} is neither 1 nor 0")
+    return value == "1"
+
+
 def host(value: str) -> str:
     """An IP address to listen on, or ``localhost``."""
     if value == "localhost":

@@ -116,7 +116,7 @@ class RpcService(Service):
         scheme = "https" if self._settings.tls else "http"
         for host, port in self.addresses:
             shown = f"[{host}]" if ":" in host else host
-            self.log.info("rpc: listening on {url}", url=f"{scheme}://{shown}:{port}/")
+            self.log.info("listening on {url}", url=f"{scheme}://{shown}:{port}/")
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, let running calls finish for 5 s, then close every connection."""
@@ -130,7 +130,7 @@ class RpcService(Service):
         try:
             await self.server.close().addTimeout(STOP_GRACE_S, self._clock)
         except TimeoutError:
-            self.log.warn("rpc: {count} calls cut off", count=self.server.under_way)
+            self.log.warn("{count} calls cut off", count=self.server.under_way)
             self.server.cancel_all()
         await self._site.close(CLOSE_GRACE_S)
         if self._cookie is not None and self._cookie_login is not None:

@@ -44,8 +44,11 @@ def devnet() -> None:
     help="P: node i listens for peers on P+i and for RPC on P+100+i.",
 )
 @click.option("--slot", "slot_ms", type=Seconds(), default="10", show_default=True)
+@click.option("--tls", is_flag=True, help="RPC over HTTPS; nodes.json names the certificates.")
 @click.option("--detach", is_flag=True, help="Return once the network is up.")
-def start(count: int, directory: Path | None, base_port: int, slot_ms: int, detach: bool) -> None:
+def start(
+    count: int, directory: Path | None, base_port: int, slot_ms: int, tls: bool, detach: bool
+) -> None:
     """Start a network; without --detach, keep it until Ctrl-C."""
     if detach and directory is None:
         raise click.UsageError("--detach needs --dir")
@@ -54,7 +57,7 @@ def start(count: int, directory: Path | None, base_port: int, slot_ms: int, deta
     chosen = directory or temporary
     assert chosen is not None
     try:
-        network = Devnet.start(chosen, count, base_port, slot_ms, click.echo)
+        network = Devnet.start(chosen, count, base_port, slot_ms, click.echo, tls)
     except DevnetError as error:
         raise click.ClickException(str(error)) from error
     for line in describe(network.nodes):

@@ -11,7 +11,7 @@ from timecoin.cli import founding
 from timecoin.cli.devnet.record import DevnetError, NodeRecord
 from timecoin.ledger.genesis import Allocation, genesis_to_json
 from timecoin.node.atomicfile import write_atomically
-from timecoin.node.config import CONFIG_NAME, GENESIS_NAME, WALLET_NAME
+from timecoin.node.config import CONFIG_NAME, GENESIS_NAME, TLS_CERTIFICATE_NAME, WALLET_NAME
 from timecoin.node.keyfiles import (
     KeyFileError,
     new_validator_keys,
@@ -22,7 +22,7 @@ from timecoin.node.preflight import StartError, check_port_free
 from timecoin.params import UNITS_PER_TIME, Network
 from timecoin.wallet.derive import Branch
 from timecoin.wallet.errors import WalletFileError
-from timecoin.wallet.keystore import SEED_BYTES, Keystore
+from timecoin.wallet.keystore import NEW_ENTROPY_BYTES, Keystore
 
 HOST = "127.0.0.1"
 RPC_PORT_OFFSET = 100
@@ -32,20 +32,25 @@ ALLOCATION_COUNT = 20
 ALLOCATION_UNITS = 50_000 * UNITS_PER_TIME
 
 
-def plan(directory: Path, count: int, base_port: int) -> list[NodeRecord]:
+def plan(directory: Path, count: int, base_port: int, tls: bool = False) -> list[NodeRecord]:
     """Names, ports and passwords of ``count`` nodes in ``directory``, none of them running."""
-    return [
-        NodeRecord(
-            name=f"validator{number}",
-            rpc_url=f"http://{HOST}:{base_port + RPC_PORT_OFFSET + number}/",
-            rpc_user=RPC_USER,
-            rpc_password=secrets.token_hex(16),
-            datadir=str(directory.absolute() / f"node{number}"),
-            p2p_port=base_port + number,
-            pid=0,
+    scheme = "https" if tls else "http"
+    nodes = []
+    for number in range(1, count + 1):
+        datadir = directory.absolute() / f"node{number}"
+        nodes.append(
+            NodeRecord(
+                name=f"validator{number}",
+                rpc_url=f"{scheme}://{HOST}:{base_port + RPC_PORT_OFFSET + number}/",
+                rpc_user=RPC_USER,
+                rpc_password=secrets.token_hex(16),
+                datadir=str(datadir),
+                p2p_port=base_port + number,
+                pid=0,
+                tls_cert=str(datadir / TLS_CERTIFICATE_NAME) if tls else None,
+            )
         )
-        for number in range(1, count + 1)
-    ]
+    return nodes
 
 
 def check_free(directory: Path, base_port: int, count: int) -> None:
@@ -77,7 +82,7 @@ def found(directory: Path, nodes: list[NodeRecord], slot_ms: int) -> None:
             keys = new_validator_keys(os.urandom)
             write_validator_keys(validator_key_path(datadir, node.name), keys)
             wallet = Keystore.create(
-                datadir / WALLET_NAME, Network.DEVNET, os.urandom(SEED_BYTES), now_ms
+                datadir / WALLET_NAME, Network.DEVNET, os.urandom(NEW_ENTROPY_BYTES), now_ms
             )
             payout_hash = wallet.take(Branch.RECEIVE)
             payout_hashes.append(payout_hash)
@@ -113,6 +118,7 @@ def _settings(node: NodeRecord, nodes: list[NodeRecord], genesis_path: Path) -> 
         f"rpc-bind={HOST}:{rpc_port}",
         f"rpcuser={node.rpc_user}",
         f"rpcpassword={node.rpc_password}",
+        f"rpctls={0 if node.tls_cert is None else 1}",
     ]
     if peers:
         lines.append(f"peers={peers}")

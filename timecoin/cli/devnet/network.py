@@ -28,7 +28,13 @@ class Devnet:
 
     @classmethod
     def start(
-        cls, directory: Path, count: int, base_port: int, slot_ms: int, progress: Progress
+        cls,
+        directory: Path,
+        count: int,
+        base_port: int,
+        slot_ms: int,
+        progress: Progress,
+        tls: bool = False,
     ) -> Devnet:
         """Found and start a network; it is ready when this returns.
 
@@ -36,7 +42,7 @@ class Devnet:
         """
         directory = directory.absolute()
         founding.check_free(directory, base_port, count)
-        nodes = founding.plan(directory, count, base_port)
+        nodes = founding.plan(directory, count, base_port, tls)
         founding.found(directory, nodes, slot_ms)
         network = cls(directory, nodes)
         try:

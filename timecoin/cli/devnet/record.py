@@ -18,7 +18,7 @@ class DevnetError(Exception):
     """A local network that cannot be started, found or stopped; one line."""
 
 
-class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One node."""
 
     name: str
@@ -28,6 +28,8 @@ class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     datadir: str
     p2p_port: int
     pid: int
+    tls_cert: str | None = None
+    """Path of the certificate that it serves HTTPS with; None for plain HTTP."""
 
     @property
     def config_path(self) -> Path:
@@ -41,7 +43,8 @@ class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def client(self, timeout_s: float = 30.0) -> BlockingClient:
         """A caller of its RPC interface."""
-        return BlockingClient(self.rpc_url, self.rpc_user, self.rpc_password, timeout_s)
+        tls_cert = None if self.tls_cert is None else Path(self.tls_cert)
+        return BlockingClient(self.rpc_url, self.rpc_user, self.rpc_password, timeout_s, tls_cert)
 
 
 def write_records(directory: Path, nodes: list[NodeRecord]) -> None:
