@@ -51,5 +51,13 @@ class SimClockTests(SynchronousTestCase):
         self.assertRaises(AlreadyCalled, moved.cancel)
         self.assertFalse(moved.active())
 
+    def test_a_cancelled_call_does_not_bring_a_later_one_forward(self) -> None:
+        self.clock.callLater(1, self.note, "cancelled").cancel()
+        self.clock.callLater(5, self.note, "later")
+        self.clock.run_until(102)
+        self.assertEqual((self.calls, self.clock.seconds()), ([], 102))
+        self.clock.run_until(200)
+        self.assertEqual(self.calls, [("later", 105)])
+
     def test_no_call_in_the_past(self) -> None:
         self.assertRaises(ValueError, self.clock.callLater, -1, self.note, "past")

@@ -111,16 +111,24 @@ class SimClock:
 
     def run_until(self, end: float) -> None:
         """Make every call due up to ``end``, stepping from one to the next; then it is ``end``."""
-        while self._heap and self._heap[0][0] <= end:
+        while (at := self._next_at()) is not None and at <= end:
             self.step()
         self._now = max(self._now, end)
 
     def step(self) -> bool:
         """Make the next call; False when none is pending."""
+        if self._next_at() is None:
+            return False
+        at, _, call = heapq.heappop(self._heap)
+        self._now = max(self._now, at)
+        call.run()
+        return True
+
+    def _next_at(self) -> float | None:
+        """When the next call is due; stale entries before it are dropped."""
         while self._heap:
-            at, order, call = heapq.heappop(self._heap)
+            at, order, call = self._heap[0]
             if call.due(at) and call.order == order:
-                self._now = max(self._now, at)
-                call.run()
-                return True
-        return False
+                return at
+            heapq.heappop(self._heap)
+        return None
