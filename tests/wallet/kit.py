@@ -25,9 +25,11 @@ from timecoin.wallet.derive import Account, Branch, KeyPath
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.wallet import Wallet
+from timecoin.wallet.words import seed_of, words_of
 
 NETWORK = Network.DEVNET
-SEED = bytes(range(32))
+ENTROPY = bytes(range(32))
+SEED = seed_of(words_of(ENTROPY))
 CHAIN_ID = b"wallet tests"
 CREATED_MS = 1_700_000_000_000
 STRANGER = ledger_kit.key(77)
@@ -45,9 +47,9 @@ def entropy() -> Sealing:
 
 
 def new_keystore(path: Path, passphrase: str | None = None) -> Keystore:
-    """A keystore of :data:`SEED`; with a passphrase it is sealed but unlocked."""
+    """A keystore of :data:`ENTROPY`; with a passphrase it is sealed but unlocked."""
     sealing = None if passphrase is None else entropy()
-    return Keystore.create(path, NETWORK, SEED, CREATED_MS, passphrase, sealing)
+    return Keystore.create(path, NETWORK, ENTROPY, CREATED_MS, passphrase, sealing)
 
 
 @functools.cache

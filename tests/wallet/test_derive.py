@@ -32,6 +32,11 @@ class AccountTests(SynchronousTestCase):
             self.assertEqual(key.public, bytes(SigningKey(expected).verify_key))
             self.assertEqual(account.pubkey_hash(KeyPath(branch, index)), hash160(key.public))
 
+    def test_accounts_share_no_key(self) -> None:
+        path = KeyPath(Branch.RECEIVE, 0)
+        self.assertEqual(Account(SEED, 5).key(path).seed, slip10(SEED, 44, 2024, 5, 0, 0))
+        self.assertRaises(ValueError, Account, SEED, 2**31)
+
     def test_branches_are_those_of_bip_44(self) -> None:
         self.assertEqual(
             [(each.name, int(each)) for each in Branch], [("RECEIVE", 0), ("CHANGE", 1)]

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.wallet.kit import CREATED_MS, NETWORK, SEED, entropy, new_keystore, script_at
+from tests.wallet.kit import (
+    CREATED_MS,
+    ENTROPY,
+    NETWORK,
+    SEED,
+    entropy,
+    new_keystore,
+    script_at,
+)
 from timecoin.crypto.secretbox import WrongPassphrase
 from timecoin.ledger.script import multisig, pay_to_pubkey_hash, stake
 from timecoin.params import Network
@@ -20,8 +28,10 @@ from timecoin.wallet.derive import Account, Branch, KeyPath
 from timecoin.wallet.errors import WalletFileError, WalletLocked, WrongState
 from timecoin.wallet.keystore import LOOKAHEAD, Keystore
 from timecoin.wallet.walletfile import create_wallet, read_wallet
+from timecoin.wallet.words import ENTROPY_BYTES, entropy_of, seed_of, words_of
 
 RECEIVE, CHANGE = Branch.RECEIVE, Branch.CHANGE
+PATH = KeyPath(RECEIVE, 0)
 
 
 def hash_at(branch: Branch, index: int) -> bytes:
@@ -84,24 +94,50 @@ class KeystoreTests(SynchronousTestCase):
         self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, 8))
         self.assertEqual(keystore.known, 9 + LOOKAHEAD + LOOKAHEAD)
 
-    def test_a_seed_of_the_wrong_length(self) -> None:
-        for length in (0, 31, 33, 64):
+    def test_entropy_that_no_words_stand_for(self) -> None:
+        for length in (0, 15, 31, 33, 64):
             self.assertRaises(ValueError, Keystore.create, self.path, NETWORK, bytes(length), 0)
-        self.assertRaises(ValueError, Keystore.create, self.path, NETWORK, SEED, 0, "passphrase")
+        self.assertRaises(ValueError, Keystore.create, self.path, NETWORK, ENTROPY, 0, "passphrase")
         self.assertFalse(self.path.exists())
 
     def test_another_network(self) -> None:
         new_keystore(self.path)
         self.assertRaises(WalletFileError, Keystore.open, self.path, Network.MAINNET)
 
-    def test_a_seed_that_is_not_that_of_the_addresses(self) -> None:
+    def test_back_from_its_words(self) -> None:
+        for size in ENTROPY_BYTES:
+            entropy = bytes(range(size))
+            first = Keystore.create(self.path.with_name(f"{size}"), NETWORK, entropy, CREATED_MS)
+            again = Keystore.create(
+                self.path.with_name(f"{size} again"),
+                NETWORK,
+                entropy_of(words_of(first.unsealed(None))),
+                0,
+            )
+            self.assertEqual(first.take(RECEIVE), again.take(RECEIVE))
+            account = Account(seed_of(words_of(entropy)))
+            self.assertEqual(first.used_hashes(RECEIVE)[0], account.pubkey_hash(PATH))
+
+    def test_another_account_of_the_same_words(self) -> None:
+        keystore = Keystore.create(self.path, NETWORK, ENTROPY, 0, account=3)
+        self.assertEqual(keystore.peek(RECEIVE), Account(SEED, 3).pubkey_hash(PATH))
+        reopened = Keystore.open(self.path, NETWORK)
+        self.assertEqual(reopened.key(PATH).seed, Account(SEED, 3).key(PATH).seed)
+        for account in (-1, 2**31):
+            path = self.path.with_name("none")
+            self.assertRaises(
+                ValueError, Keystore.create, path, NETWORK, ENTROPY, 0, account=account
+            )
+            self.assertFalse(path.exists())
+
+    def test_words_that_are_not_those_of_the_addresses(self) -> None:
         new_keystore(self.path)
         content = read_wallet(self.path, NETWORK)
-        for name, secret in (("other", bytes(32)), ("short", SEED[:31])):
+        for name, secret in (("other", bytes(32)), ("short", ENTROPY[:31])):
             path = self.path.with_name(name)
             create_wallet(path, msgspec.structs.replace(content, secret=secret))
             error = self.assertRaises(WalletFileError, Keystore.open, path, NETWORK)
-            self.assertIn("seed is not that", str(error))
+            self.assertIn("words are not those", str(error))
 
     def test_a_failed_write_hands_out_nothing(self) -> None:
         keystore = new_keystore(self.path)
@@ -139,8 +175,8 @@ class PassphraseTests(SynchronousTestCase):
         self.keystore.lock()
         self.assertRaises(WalletLocked, self.keystore.key, path)
 
-    def test_the_seed_is_not_in_the_file(self) -> None:
-        self.assertNotIn(SEED, self.path.read_bytes())
+    def test_the_words_are_not_in_the_file(self) -> None:
+        self.assertNotIn(ENTROPY, self.path.read_bytes())
 
     def test_wrong_passphrase_changes_nothing(self) -> None:
         before = self.path.read_bytes()
@@ -169,7 +205,7 @@ class PassphraseTests(SynchronousTestCase):
             self.assertRaises(WrongState, call)
         keystore.change_passphrase(None, "words", entropy())
         self.assertEqual((keystore.sealed, keystore.locked), (True, True))
-        self.assertNotIn(SEED, path.read_bytes())
+        self.assertNotIn(ENTROPY, path.read_bytes())
         keystore.unlock("words")
         self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, 0))
 

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.ledger_kit import key, output, pay, script_of, spend
 from tests.wallet.kit import (
     CHAIN_ID,
+    ENTROPY,
     NETWORK,
     SEED,
     STRANGER,
@@ -324,7 +325,7 @@ class LockedTests(WalletCase):
         self.assertTrue(self.wallet.locked)
         self.assertRaises(WalletLocked, self.fixture.send, TIME)
         self.wallet.new_address()
-        self.wallet.unlock_with(SEED)
+        self.wallet.unlock_with(ENTROPY)
         self.fixture.send(TIME)
         self.wallet.lock()
         self.assertRaises(WalletLocked, self.fixture.send, TIME)

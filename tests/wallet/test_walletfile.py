@@ -35,6 +35,7 @@ OLD = WalletFile(
     format=FORMAT,
     network=NETWORK,
     created_ms=1_700_000_000_000,
+    account=0,
     sealed=False,
     secret=bytes(range(32)),
     next=(1, 0),
@@ -49,10 +50,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 class BytesTests(SynchronousTestCase):
     @given(
         st.builds(
-            lambda created, sealed, secret, used, receive, change, behind: WalletFile(
-                FORMAT, NETWORK, created, sealed, secret, used, (receive, change), behind
+            lambda created, account, sealed, secret, used, receive, change, behind: WalletFile(
+                FORMAT, NETWORK, created, account, sealed, secret, used, (receive, change), behind
             ),
             st.integers(0, 2**64 - 1),
+            st.integers(0, 2**32 - 1),
             st.booleans(),
             st.binary(max_size=80),
             st.tuples(st.integers(0, 2), st.integers(0, 1)),
@@ -86,7 +88,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_later_format_and_keys_that_do_not_add_up(self) -> None:
         for change, reason in (
-            ({"format": FORMAT + 1}, "format 2"),
+            ({"format": FORMAT + 1}, f"format {FORMAT + 1}"),
             ({"next": (3, 0)}, "do not match"),
             ({"next": (1, 2)}, "do not match"),
             ({"hashes": (bytes(39), b"")}, "do not match"),

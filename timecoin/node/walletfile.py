@@ -15,7 +15,7 @@ from timecoin.crypto.secretbox import WrongPassphrase
 from timecoin.node.config import WALLET_NAME
 from timecoin.params import Network
 from timecoin.wallet.errors import WalletError, WalletMissing
-from timecoin.wallet.keystore import SEED_BYTES, Keystore
+from timecoin.wallet.keystore import NEW_ENTROPY_BYTES, Keystore
 from timecoin.wallet.sealing import Sealing
 
 PASSPHRASE_VARIABLE = "TIMECOIN_WALLET_PASSPHRASE"
@@ -52,7 +52,7 @@ def create_wallet(datadir: Path, network: Network, environment: Mapping[str, str
         return Keystore.create(
             datadir / WALLET_NAME,
             network,
-            os.urandom(SEED_BYTES),
+            os.urandom(NEW_ENTROPY_BYTES),
             int(time.time() * 1000),
             passphrase,
             None if passphrase is None else Sealing(os.urandom),

@@ -1,5 +1,5 @@
-"""Own coins: keys from one seed, what they own, payments. It knows neither rpc nor node nor store.
+"""Own coins: keys from a list of words, what they own, payments; neither rpc nor node nor store.
 
-``keystore`` keeps the seed and tells which scripts are ours, ``coins`` what they hold, ``build``
+``keystore`` keeps the words and tells which scripts are ours, ``coins`` what they hold, ``build``
 makes payments of them; ``wallet`` joins the three, ``service`` is their Twisted shell.
 """

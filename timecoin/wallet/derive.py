@@ -1,4 +1,4 @@
-"""Keys of a wallet: ``m/44'/2024'/0'/change'/index'`` of its seed (SLIP-0010, PROTOCOL 2)."""
+"""Keys of a wallet: ``m/44'/2024'/account'/change'/index'`` (SLIP-0010, BIP 44, PROTOCOL 2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from timecoin.crypto.slip10 import ExtendedKey, master_key
 
 PURPOSE = 44
 COIN_TYPE = 2024
-ACCOUNT = 0
 
 
 class Branch(enum.IntEnum):
@@ -32,11 +31,14 @@ class KeyPath:
 
 
 class Account:
-    """The private keys of one seed."""
+    """The private keys of one account of a seed."""
 
-    def __init__(self, seed: bytes) -> None:
-        """``seed``: 16 to 64 secret bytes; ``ValueError`` otherwise."""
-        account = master_key(seed).child(PURPOSE).child(COIN_TYPE).child(ACCOUNT)
+    def __init__(self, seed: bytes, number: int = 0) -> None:
+        """``seed``: 16 to 64 secret bytes (BIP 39 gives 64); ``number``: the account's.
+
+        ``ValueError`` for another length, or a number outside 0 .. 2^31 - 1.
+        """
+        account = master_key(seed).child(PURPOSE).child(COIN_TYPE).child(number)
         self._branches: tuple[ExtendedKey, ...] = tuple(account.child(each) for each in Branch)
 
     def key(self, path: KeyPath) -> SigningKey:

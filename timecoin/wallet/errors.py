@@ -18,7 +18,7 @@ class WalletMissing(WalletFileError):
 
 
 class WalletLocked(WalletError):
-    """The seed is needed, and sealed: the passphrase has to be given first."""
+    """The private keys are needed, and sealed: the passphrase has to be given first."""
 
     def __init__(self) -> None:
         super().__init__("the wallet is locked: unlock it with its passphrase first")

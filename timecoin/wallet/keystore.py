@@ -1,4 +1,4 @@
-"""The seed at rest, and which keys of it are in use.
+"""The words' entropy at rest, and which of its keys are in use.
 
 A sealed keystore knows the hashes of its keys while it is locked, some ahead of those handed
 out: it sees payments and gives out addresses, but signs nothing.
@@ -32,14 +32,16 @@ from timecoin.wallet.walletfile import (
     read_wallet,
     replace_wallet,
 )
+from timecoin.wallet.words import ENTROPY_BYTES, seed_of, words_of
 
-SEED_BYTES = 32
+NEW_ENTROPY_BYTES = 32
+"""What a fresh wallet is made of: 24 words."""
 LOOKAHEAD = 20
 """Keys known beyond the last one in use, in each branch (the gap limit of BIP 44)."""
 
 
 class Keystore:
-    """One wallet file and the keys of its seed.
+    """One wallet file and the keys of its words.
 
     What takes Argon2id's time (:meth:`unsealed`, :meth:`Sealing.seal`) changes nothing and may run
     in a thread; everything else belongs to the loop.
@@ -65,27 +67,31 @@ class Keystore:
         cls,
         path: Path,
         network: Network,
-        seed: bytes,
+        entropy: bytes,
         created_ms: int,
         passphrase: str | None = None,
         sealing: Sealing | None = None,
+        account: int = 0,
     ) -> Keystore:
-        """A new wallet file at ``path`` around the 32 secret bytes ``seed``, unlocked.
+        """A new wallet file at ``path`` around the words of ``entropy``, unlocked.
 
-        A ``passphrase`` needs a ``sealing``, and its time. :class:`WalletFileError` when the file
-        exists or cannot be written.
+        For a fresh wallet ``entropy`` are :data:`NEW_ENTROPY_BYTES` random bytes and ``created_ms``
+        is the time now; for one that comes back from its words they are ``entropy_of(words)`` and
+        0, so that the whole chain is searched for its keys. A ``passphrase`` needs a ``sealing``,
+        and its time. ``ValueError`` for entropy that no words stand for;
+        :class:`WalletFileError` when the file exists or cannot be written.
         """
-        if len(seed) != SEED_BYTES:
-            raise ValueError(f"a wallet's seed has {SEED_BYTES} bytes, not {len(seed)}")
+        keys = Account(seed_of(words_of(entropy)), account)
         if (passphrase is None) != (sealing is None):
             raise ValueError("a passphrase and a way of sealing go together")
-        secret = seed
+        secret = entropy
         if passphrase is not None and sealing is not None:
-            secret = sealing.seal(seed, passphrase)
+            secret = sealing.seal(entropy, passphrase)
         content = WalletFile(
             format=FORMAT,
             network=network,
             created_ms=created_ms,
+            account=account,
             sealed=passphrase is not None,
             secret=secret,
             next=(0, 0),
@@ -93,7 +99,7 @@ class Keystore:
             behind=False,
         )
         keystore = cls(path, network, content)
-        keystore._account = Account(seed)
+        keystore._account = keys
         keystore._look_ahead()
         content = keystore._content()
         create_wallet(path, content)
@@ -116,7 +122,7 @@ class Keystore:
 
     @property
     def sealed(self) -> bool:
-        """Whether the seed rests under a passphrase."""
+        """Whether the words rest under a passphrase."""
         return self._saved.sealed
 
     @property
@@ -126,7 +132,7 @@ class Keystore:
 
     @property
     def created_ms(self) -> int:
-        """Unix time at which the seed was made."""
+        """Unix time before which no key of it was ever used; 0 if that is unknown."""
         return self._saved.created_ms
 
     @property
@@ -208,7 +214,9 @@ class Keystore:
     # the passphrase
 
     def unsealed(self, passphrase: str | None) -> bytes:
-        """The seed, opened with ``passphrase`` (None for a wallet without one). Takes a second.
+        """The entropy, opened with ``passphrase`` (None for a wallet without one): a second's work.
+
+        :func:`~timecoin.wallet.words.words_of` makes words of it.
 
         ``WrongPassphrase``; :class:`WrongState`; :class:`WalletFileError` for a box that is none.
         """
@@ -224,13 +232,13 @@ class Keystore:
         except SealedError as error:
             raise WalletFileError(f"{self._path}: {error}") from error
 
-    def unlock_with(self, seed: bytes) -> bool:
-        """Have the private keys at hand; ``seed`` comes from :meth:`unsealed`.
+    def unlock_with(self, entropy: bytes) -> bool:
+        """Have the private keys at hand; ``entropy`` comes from :meth:`unsealed`.
 
         True when keys in use may have become known just now (those of an old backup): then the
         chain has to be searched for them.
         """
-        self._admit(seed)
+        self._admit(entropy)
         behind, self._behind = self._behind, False
         return behind
 
@@ -245,7 +253,7 @@ class Keystore:
         self._account = None
 
     def reseal(self, box: bytes) -> None:
-        """Keep the seed as ``box`` (of :meth:`Sealing.seal`) from now on.
+        """Keep the words as ``box`` (of :meth:`Sealing.seal`) from now on.
 
         A wallet that had no passphrase is locked then. :class:`WalletFileError` when it cannot be
         written: then nothing has changed.
@@ -256,7 +264,7 @@ class Keystore:
             self._account = None
 
     def change_passphrase(self, old: str | None, new: str, sealing: Sealing) -> None:
-        """Seal the seed under ``new``, opened with ``old`` (None for a wallet without one).
+        """Seal the words under ``new``, opened with ``old`` (None for a wallet without one).
 
         Takes two seconds; the errors are those of :meth:`unsealed` and :meth:`reseal`, and a
         ``ValueError`` for an empty passphrase.
@@ -265,16 +273,18 @@ class Keystore:
 
     # inside
 
-    def _admit(self, seed: bytes) -> None:
-        account = Account(seed) if len(seed) == SEED_BYTES else None
+    def _admit(self, entropy: bytes) -> None:
+        account = None
+        if len(entropy) in ENTROPY_BYTES:
+            account = Account(seed_of(words_of(entropy)), self._saved.account)
         first = self._hashes[Branch.RECEIVE][:1]
         if account is None or first != [account.pubkey_hash(KeyPath(Branch.RECEIVE, 0))]:
-            raise WalletFileError(f"{self._path}: the seed is not that of the wallet's addresses")
+            raise WalletFileError(f"{self._path}: the words are not those of its addresses")
         self._account = account
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        """Know the hashes of the next keys, if the seed is at hand."""
+        """Know the hashes of the next keys, if the words are at hand."""
         if self._account is None:
             return
         for branch in Branch:

@@ -1,4 +1,4 @@
-"""Sealing the wallet's seed under a passphrase."""
+"""Sealing the wallet's words under a passphrase."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from timecoin.crypto.secretbox import (
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """How a seed is sealed under a passphrase.
+    """How the words' entropy is sealed under a passphrase.
 
-    ``entropy(byte count)`` gives fresh random bytes; ``ops`` and ``mem_bytes`` are Argon2id's
+    ``draw(byte count)`` gives fresh random bytes; ``ops`` and ``mem_bytes`` are Argon2id's
     costs.
     """
 
-    entropy: Callable[[int], bytes]
+    draw: Callable[[int], bytes]
     ops: int = DEFAULT_OPS
     mem_bytes: int = DEFAULT_MEM_BYTES
 
-    def seal(self, seed: bytes, passphrase: str) -> bytes:
-        """The box that holds ``seed``; ``ValueError`` for an empty passphrase. Takes a second."""
-        salt, nonce = self.entropy(SALT_BYTES), self.entropy(NONCE_BYTES)
-        return seal(seed, passphrase, salt, nonce, self.ops, self.mem_bytes)
+    def seal(self, entropy: bytes, passphrase: str) -> bytes:
+        """The box that holds ``entropy``; ``ValueError`` for no passphrase. Takes a second."""
+        salt, nonce = self.draw(SALT_BYTES), self.draw(NONCE_BYTES)
+        return seal(entropy, passphrase, salt, nonce, self.ops, self.mem_bytes)

@@ -64,9 +64,9 @@ class WalletService(Service):
             raise ValueError(f"{timeout_s} seconds are not within 0 .. {MAX_UNLOCK_S}")
         lockings = self._lockings
 
-        def opened(seed: bytes) -> None:
+        def opened(entropy: bytes) -> None:
             if lockings == self._lockings:  # else a lock was asked for after this
-                self.wallet.unlock_with(seed)
+                self.wallet.unlock_with(entropy)
                 self._lock_after(timeout_s)
 
         def run() -> Deferred[None]:
@@ -82,7 +82,7 @@ class WalletService(Service):
         self._stop_timer()
 
     def change_passphrase(self, old: str | None, new: str) -> Deferred[None]:
-        """Seal the seed under ``new``; ``old`` is None for a wallet without passphrase.
+        """Seal the words under ``new``; ``old`` is None for a wallet without passphrase.
 
         That one is locked then; another stays as it is. Fails with ``WrongPassphrase``,
         ``WrongState``, ``WalletFileError``, or ``ValueError`` for an empty passphrase; nothing

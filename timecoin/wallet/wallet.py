@@ -63,9 +63,9 @@ class Wallet:
         path = self.keystore.owner(script)
         return path is not None and path.branch is Branch.CHANGE
 
-    def unlock_with(self, seed: bytes) -> None:
-        """Make payments possible; ``seed`` comes from ``keystore.unsealed``."""
-        if self.keystore.unlock_with(seed):
+    def unlock_with(self, entropy: bytes) -> None:
+        """Make payments possible; ``entropy`` comes from ``keystore.unsealed``."""
+        if self.keystore.unlock_with(entropy):
             self._rescan()
 
     def lock(self) -> None:

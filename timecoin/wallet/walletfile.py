@@ -19,7 +19,7 @@ from timecoin.crypto.hashing import HASH_BYTES, PUBKEY_HASH_BYTES, blake3_256
 from timecoin.params import Network
 from timecoin.wallet.errors import WalletFileError, WalletMissing
 
-FORMAT = 1
+FORMAT = 2
 MAX_FILE_BYTES = 64_000_000
 """Some three million addresses."""
 
@@ -33,10 +33,12 @@ class WalletFile(Wire, frozen=True):
     format: U8
     network: U32
     created_ms: U64
-    """Unix time at which the seed was made: no coin of it is older."""
+    """Unix time before which no key of it was ever used; 0 if that is unknown (old words)."""
+    account: U32
+    """The account of the seed whose keys these are (BIP 44)."""
     sealed: bool
     secret: bytes
-    """The 32-byte seed, or the box of :mod:`timecoin.crypto.secretbox` that holds it."""
+    """The entropy of the words, or the box of :mod:`timecoin.crypto.secretbox` that holds it."""
     next: tuple[U32, U32]
     """For each branch the number of keys handed out."""
     hashes: tuple[bytes, bytes]
