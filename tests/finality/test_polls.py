@@ -277,6 +277,26 @@ class RoundTests(SynchronousTestCase):
         self.opinions(mine, rival, None)
         self.assertEqual(self.snowball.confidence, 1)
 
+    def test_preference_that_the_pool_has_evicted(self) -> None:
+        mine, rival = self.txs
+        entry = self.node.pool.entry(mine.txid)
+        assert entry is not None
+        self.node.pool._remove(entry)
+        self.world.run(2_000)
+        self.assertEqual(self.node.finality.statistics().contests, 0)
+        self.world.run(3_000)
+        self.assertEqual({m.wtxids for _, m in queries(self.node)}, {(rival.wtxid,)})
+
+    def test_no_polls_while_catching_up(self) -> None:
+        self.world.catch_up(self.node, True)
+        self.world.run(1_000)
+        asked = len(queries(self.node, want_vote=False))
+        self.world.run(5_000)
+        self.assertEqual(len(queries(self.node, want_vote=False)), asked)
+        self.world.catch_up(self.node, False)
+        self.world.run(1_000)
+        self.assertGreater(len(queries(self.node, want_vote=False)), asked)
+
     def test_time_out_counts_as_missing(self) -> None:
         mine, _ = self.txs
         self.opinions(mine, mine, mine)
@@ -329,6 +349,7 @@ class RoundTests(SynchronousTestCase):
             node.sent.clear()
             world.restart(node)
             self.assertEqual(len(node.pool), 2)
+            self.assertEqual(node.finality._parts.contests.open(), ())
             world.run(5_000)
             self.assertEqual(queries(node, want_vote=False), [])
             entry = node.pool.entry(txs[0].txid)

@@ -48,6 +48,26 @@ class ProofTests(SynchronousTestCase):
         self.assertEqual(decode_proof(encode(PROOF)), PROOF)
         self.check(decode_proof(encode(PROOF)))
 
+    def test_as_long_as_it_waits(self) -> None:
+        """Also when blocks leave it out for long, and after a restart."""
+        world = World(4)
+        tx = pay([genesis_coin(0)])
+        world.submit(world.nodes[0], tx)
+        world.run(1_000)
+        for _ in range(5):
+            world.next_slot()
+            world.run(500)
+        world.crash(world.nodes[0])
+        world.restart(world.nodes[0])
+        for node in world.nodes[:2]:
+            proof = node.finality.proof(tx.txid)
+            assert proof is not None
+            holders = receipt_snapshots(node.chain, proof.tip) or ()
+            self.assertEqual(verify_proof(proof, VOTERS, holders, CHAIN_ID, verify).txid, tx.txid)
+            status = node.finality.status(tx.txid)
+            assert status is not None
+            self.assertGreaterEqual(status.receipts_weight, 267)
+
     def test_none_before_it_is_final(self) -> None:
         world = World(4)
         world.cut = lambda source, target, message: True

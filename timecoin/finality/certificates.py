@@ -37,8 +37,6 @@ class Held:
     stored_ms: int
     waiting: dict[bytes, int]
     """Certified txids neither archived nor void, with their leaf index."""
-    certified: tuple[int, ...]
-    """Leaves that the votes certify."""
     size: int
     """Bytes of the certificate."""
     finals: dict[int, ReceiptSet] = field(default_factory=dict)
@@ -115,12 +113,11 @@ class Certificates:
         waiting = {certificate.leaves[leaf]: leaf for leaf in certified}
         held = self.get(certificate.anchor, certificate.root)
         if held is None:
-            held = Held(certificate, now_ms, waiting, certified, size)
+            held = Held(certificate, now_ms, waiting, size)
             self._held[held.key] = held
             self._named.setdefault(certificate.root, {})[held.key] = None
         else:
-            held.certificate, held.certified, held.size = certificate, certified, size
-            held.waiting = waiting
+            held.certificate, held.waiting, held.size = certificate, waiting, size
         for txid in waiting:
             self._named.setdefault(txid, {})[held.key] = None
         return held

@@ -147,6 +147,8 @@ class Finality:
     # single events
 
     def _submitted(self, tx: Transaction, now_ms: int) -> list[Effect]:
+        if tx.txid not in self._context.pool:
+            return []  # a block or a richer payment has come between
         effects = self._parts.intake.accepted((tx,), now_ms)
         return effects + self._parts.batches.add(tx.txid, now_ms)
 

@@ -84,6 +84,16 @@ class ReceiptTally:
         self._tips.pop(key, None)
 
 
+def holders_in(
+    receipts: ReceiptSet, leaf: int, snapshots: Sequence[ActiveSet]
+) -> tuple[bytes, ...]:
+    """The members that vouch for ``leaf`` in a checked set."""
+    voters = voter_index(snapshots)
+    return tuple(
+        voters[item.voter] for item in receipts.receipts if has_leaf(item.stored_bitmap, leaf)
+    )
+
+
 def _holders(counted: Mapping[bytes, Counted], leaf: int) -> list[bytes]:
     return [voter for voter, item in counted.items() if has_leaf(item.stored_bitmap, leaf)]
 

@@ -66,9 +66,12 @@ class Rounds:
         """
         if self._round is not None:
             return [], ()
+        if self._context.catching_up:
+            self._set_next(now_ms)
+            return [], ()
         chosen, asked = self._choose(now_ms)
         if not chosen:
-            self._set_next()
+            self._set_next(now_ms)
             return [], ()
         weights = union_weights(self._context.committee.current())
         own = self._context.committee.key
@@ -136,6 +139,8 @@ class Rounds:
         size = 0
         for contest in self._contests.open():
             tx = self._context.pool.get(contest.snowball.preference)
+            if tx is None:
+                self._contests.drop(contest.snowball.preference)  # the pool has evicted it
             if tx is None or contest.rest_until_ms > now_ms:
                 continue
             size += len(tx.encoded)
@@ -172,7 +177,8 @@ class Rounds:
         contest.pauses += 1
         contest.rest_until_ms = now_ms + pause // 2 + self._context.rng.randrange(pause)
 
-    def _set_next(self) -> None:
+    def _set_next(self, now_ms: int) -> None:
         resting = [contest.rest_until_ms for contest in self._contests.open()]
         if resting:
-            self._context.schedule.put(NEXT_ROUND, min(resting))
+            due_ms = max(min(resting), now_ms + self._params.second_wave_ms)
+            self._context.schedule.put(NEXT_ROUND, due_ms)

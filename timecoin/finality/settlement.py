@@ -27,13 +27,14 @@ from timecoin.finality.parameters import (
     RETRY_MAX_MS,
     UNSOLICITED_POINTS,
 )
-from timecoin.finality.receipt_tally import Counted, ReceiptTally
+from timecoin.finality.receipt_tally import Counted, ReceiptTally, holders_in
 from timecoin.finality.receipts import ReceiptBook
 from timecoin.machine import Blame, Effect, Emit, Record, Send
 from timecoin.quorum.bitmap import is_bitmap
 from timecoin.quorum.certificate import CertificateError, ReceiptSet, check_receipt_set
 from timecoin.quorum.snapshots import voter_index
 from timecoin.quorum.statement import stored_statement
+from timecoin.quorum.tally import has_quorum
 
 
 class Settlement:
@@ -259,9 +260,7 @@ class Settlement:
         snapshots = self._context.committee.receipt_snapshots(receipts.tip)
         if snapshots is None:
             return
-        self._add_all(held, receipts)
-        found = self._tally.quorum(held, receipts.tip, snapshots)
-        if found is not None:
-            held.finals[receipts.tip] = receipts
-            held.final.update(dict.fromkeys(found[1]))
-            self._announced.update(dict.fromkeys(found[1]))
+        held.finals[receipts.tip] = receipts
+        for txid, leaf in held.waiting.items():
+            if has_quorum(holders_in(receipts, leaf, snapshots), snapshots):
+                held.final[txid] = self._announced[txid] = None

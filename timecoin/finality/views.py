@@ -8,7 +8,9 @@ from timecoin.finality.certificates import Held
 from timecoin.finality.events import Status, TxStatus
 from timecoin.finality.parts import Parts
 from timecoin.finality.proof import FinalityProof, make_proof
+from timecoin.finality.receipt_tally import holders_in
 from timecoin.quorum.bitmap import has_leaf
+from timecoin.quorum.certificate import ReceiptSet
 from timecoin.quorum.snapshots import voter_index
 from timecoin.quorum.tally import quorum_weight, weight_of
 
@@ -114,13 +116,12 @@ def _certified(
         for vote in certificate.votes
         if vote.voter < len(voters) and not has_leaf(vote.reject_bitmap, leaf)
     ]
-    tip = context.chain.tip_height
     snapshot = context.chain.active_set(certificate.anchor)
-    current = context.chain.active_set(tip)
-    tips = [*held.finals, tip]
-    receipts = 0
+    receipts = max((_weight(parts, leaf, item) for item in held.finals.values()), default=0)
+    current = context.chain.active_set(context.chain.tip_height)
     if current is not None:
-        receipts = max(parts.tally.weight(held, txid, item, current) for item in tips)
+        tip = context.chain.tip_height
+        receipts = max(receipts, parts.tally.weight(held, txid, tip, current))
     return TxStatus(
         status,
         anchor_height=certificate.anchor,
@@ -132,16 +133,21 @@ def _certified(
     )
 
 
+def _weight(parts: Parts, leaf: int, receipts: ReceiptSet) -> int:
+    """Weight of a receipt quorum for ``leaf``, in its tip's own snapshot."""
+    snapshots = parts.context.committee.receipt_snapshots(receipts.tip)
+    own = parts.context.chain.active_set(receipts.tip)
+    if snapshots is None or own is None:
+        return 0
+    return weight_of(holders_in(receipts, leaf, snapshots), own)
+
+
 def get_proof(parts: Parts, txid: bytes) -> FinalityProof | None:
     """The proof that ``txid``, not yet archived, is final; None when it is not."""
     tx = parts.context.pool.get(txid)
-    for held in parts.certificates.named(txid):
-        leaf = held.waiting.get(txid)
-        if tx is None or leaf is None or txid not in held.final:
-            continue
-        for receipts in held.finals.values():
-            snapshots = parts.context.committee.receipt_snapshots(receipts.tip)
-            found = None if snapshots is None else parts.tally.quorum(held, receipts.tip, snapshots)
-            if found is not None and txid in found[1]:
-                return make_proof(tx, held.certificate, found[0])
-    return None
+    held = _best(parts, txid)
+    if tx is None or held is None or txid not in held.final:
+        return None
+    leaf = held.waiting[txid]
+    receipts = max(held.finals.values(), key=lambda item: _weight(parts, leaf, item))
+    return make_proof(tx, held.certificate, receipts)
