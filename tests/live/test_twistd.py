@@ -130,6 +130,18 @@ class NodeProcessTests(SynchronousTestCase):
         other.write_text(genesis_to_json(Genesis(1, 3, 1, 1000, 1, (validator,), ())))
         self.assert_refused("wrong genesis", f"--genesis={other}")
 
+    def test_stop_by_rpc(self) -> None:
+        """The call is answered, then everything ends as after SIGTERM; the data serve again."""
+        for life in (1, 2):
+            process = self.start()
+            client = self.node.client()
+            self.assertEqual(client.call("stop"), "timecoin stopping")
+            client.close()
+            self.assertEqual(process.wait(START_S), 0)
+            log = self.node.log_path.read_text()
+            self.assertEqual(log.count("store: written and closed"), life)
+        self.assertNotIn("Traceback", log)
+
     def test_a_broken_journal(self) -> None:
         """A node that cannot read what it signed must not go on: it ends with status 1."""
         store = Path(self.node.datadir) / STORE_DIRECTORY
