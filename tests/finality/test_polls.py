@@ -252,6 +252,13 @@ class RoundTests(SynchronousTestCase):
         self.assertEqual(len(asked), 3)
         self.assertEqual(asked[0][1].wtxids, (self.txs[0].wtxid,))
 
+    def test_bodies_are_sent_once(self) -> None:
+        mine, _ = self.txs
+        self.opinions(mine, mine, None)
+        sent = {peer: m.bodies for peer, m in queries(self.node, want_vote=False)[-3:]}
+        names = [node.name for node in self.world.nodes[1:]]
+        self.assertEqual([len(sent[name]) for name in names], [0, 0, 1])
+
     def test_success_goes_on_at_once(self) -> None:
         mine, _ = self.txs
         for number in range(1, 20):

@@ -213,10 +213,12 @@ class Custody:
         return Certified(held.certificate, tuple(bodies))
 
     def on_get(self, peer: bytes, name: bytes) -> list[Effect]:
-        """``peer`` asks for the certificates of a batch root or txid."""
+        """``peer`` asks for the certificates of a batch root or txid: one comes with bodies."""
         effects: list[Effect] = []
-        for held in self._certificates.named(name)[:MAX_ANSWERED]:
-            effects.append(Send(peer, self.with_bodies(held, name)))
+        named = sorted(self._certificates.named(name), key=lambda held: not held.is_final)
+        for held in named[:MAX_ANSWERED]:
+            bare = Certified(held.certificate, ())
+            effects.append(Send(peer, bare if effects else self.with_bodies(held, name)))
             effects += [Send(peer, Finalized(item)) for item in held.finals.values()]
         return effects
 

@@ -32,6 +32,8 @@ MAX_LEAVES_PER_ANCHOR = 2_000_000
 MAX_CONTESTS = 1_000
 MAX_CANDIDATES = 128
 """Conflicting transactions in one contest."""
+MAX_KNOWN_BODIES = 65_536
+"""Which peers have which bodies of contested transactions."""
 MAX_CERTIFICATES_PER_TRANSACTION = 16
 MAX_EARLY = 1_024
 """Messages about blocks that this node has not connected yet."""

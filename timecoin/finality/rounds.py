@@ -6,6 +6,7 @@ conflicts that somebody makes: one round runs at a time.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from timecoin import params
@@ -15,6 +16,7 @@ from timecoin.finality.messages import Answer, Code, Query
 from timecoin.finality.parameters import (
     BATCH_BYTES,
     MALFORMED_POINTS,
+    MAX_KNOWN_BODIES,
     RETRY_MAX_MS,
     UNSOLICITED_POINTS,
 )
@@ -49,6 +51,8 @@ class Rounds:
         self._params = context.params
         self._contests = contests
         self._round: _Round | None = None
+        self._known: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
+        """(peer, txid): bodies that need not be sent again."""
 
     @property
     def running(self) -> bool:
@@ -94,8 +98,11 @@ class Rounds:
         if not peers:
             return self._close(now_ms)
         anchor = self._context.anchor(now_ms)
-        query = Query(request, anchor, tuple(tx.wtxid for tx in asked), asked, False)
-        effects: list[Effect] = [Send(peer, query) for peer in peers]
+        wtxids = tuple(tx.wtxid for tx in asked)
+        effects: list[Effect] = []
+        for peer in peers:
+            bodies = tuple(tx for tx in asked if (peer, tx.txid) not in self._known)
+            effects.append(Send(peer, Query(request, anchor, wtxids, bodies, False)))
         effects.append(StartTimer(("round",), self._params.answer_timeout_ms))
         return effects, ()
 
@@ -111,7 +118,9 @@ class Rounds:
         del round_.waiting[peer]
         for index, (tx, opinion) in enumerate(zip(round_.asked, answer.answers, strict=True)):
             if opinion.code == Code.UNKNOWN:
+                self._known.pop((peer, tx.txid), None)
                 continue
+            self._note_known(peer, tx.txid)
             round_.said[index] += 1
             if opinion.code == Code.VALID:
                 preferred = tx.txid
@@ -127,6 +136,11 @@ class Rounds:
             effects, accepted = self._close(now_ms)
             return [StopTimer(("round",)), *effects], accepted
         return [], ()
+
+    def _note_known(self, peer: bytes, txid: bytes) -> None:
+        self._known[peer, txid] = None
+        if len(self._known) > MAX_KNOWN_BODIES:
+            self._known.popitem(last=False)
 
     def time_out(self, now_ms: int) -> tuple[list[Effect], tuple[bytes, ...]]:
         """Count the running poll with the answers that came."""
