@@ -85,7 +85,8 @@ class KillCase(SynchronousTestCase):
             self._call(index, "waittransactionfinality", [txid, 60])
         purse.take(self._call(0, "getrawtransaction", [txid, True]))
         first, second = (purse.spend(self._call(index, "getnewaddress")) for index in (0, 1))
-        self.assertEqual(send_at_once(self.network.nodes[:2], [first, second]), [])
+        sent = send_at_once(self.network.nodes[:2], [first, second])
+        self.assertEqual(sent.failures, [])
         return first.txid.hex(), second.txid.hex()
 
     def _fund_all(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from timecoin.cli.devnet.record import NodeRecord
@@ -21,7 +22,6 @@ from timecoin.ledger.utxo import Utxo
 from timecoin.params import MIN_FEE_UNITS, SEQUENCE_FINAL, Network
 
 REJECTED = -26
-"""A node that has heard of the other spend may refuse its own; still only one can win."""
 
 
 class Purse:
@@ -60,24 +60,32 @@ class Purse:
         return sign_transaction(unsigned, [own], self._genesis.chain_id, [self._key])
 
 
-def send_at_once(nodes: Sequence[NodeRecord], spends: Sequence[Transaction]) -> list[str]:
-    """Give each of ``spends`` to the node of the same position, all at one moment.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What nodes said to spends that reached them at one moment."""
 
-    What went wrong, one line each; that a node refuses the later of two spends is no fault.
-    """
+    taken: list[str] = field(default_factory=list)
+    """Nodes that took theirs; one that had heard of the other spend may have refused its own."""
+    failures: list[str] = field(default_factory=list)
+    """What went wrong, one line each."""
+
+
+def send_at_once(nodes: Sequence[NodeRecord], spends: Sequence[Transaction]) -> Sent:
+    """Give each of ``spends`` to the node of the same position, all at one moment."""
     barrier = threading.Barrier(len(spends))
-    failures: list[str] = []
+    sent = Sent()
 
     def send(node: NodeRecord, spend: Transaction) -> None:
         client = node.client()
         barrier.wait()
         try:
             client.call("sendrawtransaction", [spend.encoded.hex()])
+            sent.taken.append(node.name)
         except RpcCallError as error:
             if error.code != REJECTED:
-                failures.append(f"{node.name}: sendrawtransaction: {error}")
+                sent.failures.append(f"{node.name}: sendrawtransaction: {error}")
         except RpcUnreachable as error:
-            failures.append(f"{node.name}: sendrawtransaction: {error}")
+            sent.failures.append(f"{node.name}: sendrawtransaction: {error}")
         finally:
             client.close()
 
@@ -86,4 +94,4 @@ def send_at_once(nodes: Sequence[NodeRecord], spends: Sequence[Transaction]) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    return failures
+    return sent

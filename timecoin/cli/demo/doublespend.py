@@ -18,9 +18,9 @@ def double_spend(stage: Stage) -> str:
     spends = [purse.spend(address) for address in stage.addresses[:2]]
     txids = [spend.txid.hex() for spend in spends]
     start = max(stage.heights())
-    failures = send_at_once(stage.network.nodes[:2], spends)
-    if failures:
-        raise stage.actors[0].fail(failures[0])
+    sent = send_at_once(stage.network.nodes[:2], spends)
+    if sent.failures:
+        raise stage.actors[0].fail(sent.failures[0])
 
     def decided() -> int | None:
         finals = _finals(stage, txids)
@@ -38,7 +38,10 @@ def double_spend(stage: Stage) -> str:
     blocks = max(stage.heights()) - start
     stage.final_txids.append(txids[winner])
     stage.lost_txids.append(txids[1 - winner])
-    return f"exactly one of two conflicting spends is final, at every node, {blocks} blocks later"
+    return (
+        f"two conflicting spends, taken at first by {' and '.join(sorted(sent.taken))}: "
+        f"exactly one is final, at every node, {blocks} blocks later"
+    )
 
 
 def _fund(stage: Stage, purse: Purse) -> None:
