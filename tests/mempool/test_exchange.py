@@ -47,6 +47,14 @@ class ExchangeTests(SynchronousTestCase):
         effects = self.exchange.handle(Received(B, Transactions((TXS[0],))), 0)
         self.assertEqual([type(e) for e in effects], [Blame])
 
+    def test_a_body_named_many_times_is_wanted_once(self) -> None:
+        # The entries of a proposal are not judged before their bodies are at hand.
+        wtxid = TXS[0].wtxid
+        sends = self.sends(Fetch((A, B), (wtxid,) * 4))
+        self.assertEqual(sends, [Send(A, GetTransactions((wtxid,)))])
+        sends = self.sends(Fetch((A,), (wtxid,) * 4))
+        self.assertEqual(sends, [])
+
     def test_next_peer_after_a_silence_or_a_lost_link(self) -> None:
         for event in (TimerFired(("exchange", A)), LinkDown(A)):
             self.exchange = Exchange(self.held.get)

@@ -76,7 +76,7 @@ class Exchange:
 
     def _fetch(self, peers: tuple[bytes, ...], wtxids: tuple[bytes, ...]) -> list[Effect]:
         wanted: list[bytes] = []
-        for wtxid in wtxids:
+        for wtxid in dict.fromkeys(wtxids):  # a block not yet judged may name one twice
             known = self._wanted.get(wtxid)
             if known is not None:
                 known.peers.extend(
