@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from timecoin.codec import Wire
@@ -225,6 +225,7 @@ class FakeArchive:
         self.asked.append((parent_height, judged_ms, now_ms))
         return self.object_to(block)
 
-    def ban_for(self, block: Block) -> tuple[Record, ...]:
+    def ban_for(self, block: Block, transactions: Sequence[Transaction]) -> tuple[Record, ...]:
+        assert [tx.txid for tx in transactions] == [entry.txid for entry in block.body.entries]
         self.banned.append(block.hash)
         return (Record("bans", block.hash, b"\x01"),)

@@ -241,7 +241,7 @@ class ConflictTests(ArchiveTests):
     def test_ban_holds_until_the_height_is_decided(self) -> None:
         block = self.world.draft([self.rival], (self.resolved,))
         self.assertIsNone(self.objection([self.rival], (self.resolved,)))
-        records = self.node.finality.ban_for(block)
+        records = self.node.finality.ban_for(block, (self.rival,))
         self.assertEqual([(r.table, r.durable) for r in records], [("bans", True)])
         child = pay([output_of(self.tx)])
         self.certify(self.tx)
@@ -252,7 +252,7 @@ class ConflictTests(ArchiveTests):
 
     def test_ban_survives_a_restart(self) -> None:
         block = self.world.draft([self.rival], (self.resolved,))
-        self.world.carry_out(self.node, self.node.finality.ban_for(block))
+        self.world.carry_out(self.node, self.node.finality.ban_for(block, (self.rival,)))
         self.world.crash(self.node)
         self.world.restart(self.node)
         self.certify(self.tx)
@@ -265,9 +265,18 @@ class ConflictTests(ArchiveTests):
         self.certify(self.tx)
         self.assertEqual(len(self.receipted()), 1)
 
+    def test_ban_needs_no_body_of_its_own(self) -> None:
+        """After a restart the winner may be held by the consensus journal alone."""
+        both = pay([genesis_coin(0), genesis_coin(1)])
+        block = self.world.draft([both], (Resolution(both.txid, both.outpoints[0], self.tx),))
+        self.assertIsNone(self.node.pool.get(both.txid))
+        self.assertEqual(len(self.node.finality.ban_for(block, (both,))), 2)
+        self.certify(self.tx)
+        self.assertEqual(self.receipted(), set())
+
     def test_winner_itself_is_not_banned(self) -> None:
         block = self.world.draft([self.rival], (self.resolved,))
-        self.node.finality.ban_for(block)
+        self.node.finality.ban_for(block, (self.rival,))
         self.certify(self.rival)
         self.assertEqual(len(self.receipted()), 1)
 

@@ -94,10 +94,11 @@ class Ballots:
             self._seat.settings.chain_id, self._height, self._instance.round, action.block_hash
         )
         vote = self._sign(VoteKind.PREPARE, action.block_hash, statement)
-        offer, refusal = action.offer, action.refusal
-        if vote is not None and offer is not None and vote.block_hash == offer.block.hash:
-            if offer.block.body.resolutions:
-                self._out.extend(self._seat.ports.archive.ban_for(offer.block))
+        offer, refusal, checked = action.offer, action.refusal, action.checked
+        if vote is not None and checked is not None and vote.block_hash == checked.block.hash:
+            if checked.block.body.resolutions:
+                ban = self._seat.ports.archive.ban_for(checked.block, checked.transactions)
+                self._out.extend(ban)
         self._instance.prepared()
         self._cast(vote, events.PrepareCast)
         if offer is not None and refusal is not None:

@@ -6,7 +6,7 @@ over is described by protocols, so that neither needs a class of this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -126,8 +126,10 @@ class Archive(Protocol):
         counts as left out only if it had been held for the inclusion time by then (PROTOCOL 6).
         """
 
-    def ban_for(self, block: Block) -> tuple[Record, ...]:
+    def ban_for(self, block: Block, transactions: Sequence[Transaction]) -> tuple[Record, ...]:
         """This node prepares ``block``: sign no receipt against its resolutions from now on.
+
+        ``transactions``: the bodies of its entries.
 
         The records are written with the vote, before it leaves.
         """

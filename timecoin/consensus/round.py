@@ -66,11 +66,13 @@ class EnterRound:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Vote prepare; ``block_hash`` NIL with the refused offer and the reason, if there was one."""
+    """Vote prepare, for ``checked`` if it is there; NIL with the refused offer and the reason, if
+    there was one."""
 
     block_hash: bytes
     offer: Offer | None = None
     refusal: Refusal | None = None
+    checked: CheckedBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,8 @@ class Instance:
         lock = self.lock
         if lock is not None and lock.block_hash != block_hash and lock.round > valid_round:
             return Prepare(NIL, offer, Refusal("locked on another block"))
-        match self._judge.examine(offer.block):
+        examined = self._judge.examine(offer.block)
+        match examined:
             case MissingBodies():
                 return None
             case RuleBroken() as broken:
@@ -257,7 +260,7 @@ class Instance:
         refusal = self._judge.refusal(offer, self.round_start_ms, now_ms) if fresh else None
         if refusal is not None:
             return Prepare(NIL, offer, refusal)
-        return Prepare(block_hash, offer)
+        return Prepare(block_hash, offer, checked=examined)
 
     def _precommitting(self) -> Precommit | None:
         quorum = self.votes.quorum(self.round, VoteKind.PREPARE)

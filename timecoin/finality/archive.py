@@ -6,7 +6,7 @@ this node holds, and since when.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from timecoin import params
@@ -257,15 +257,15 @@ class BlockArchive:
         held = {item.key: item for txid in txids for item in self._certificates.named(txid)[:1]}
         return tuple(self._custody.with_bodies(item) for item in tuple(held.values())[:MAX_MISSING])
 
-    def ban_for(self, block: Block) -> tuple[Record, ...]:
+    def ban_for(self, block: Block, transactions: Sequence[Transaction]) -> tuple[Record, ...]:
         """This node prepares ``block``: no receipt against its resolutions until that height is
-        decided. The records belong into the write that makes the prepare durable."""
+        decided. The records belong into the write that makes the prepare durable.
+
+        ``transactions``: the bodies of its entries, which may be nowhere else by now: a crash
+        leaves only those of the journal.
+        """
+        bodies = {tx.txid: tx for tx in transactions}
         records: list[Record] = []
-        wtxids = {entry.txid: entry.wtxid for entry in block.body.entries}
         for resolution in block.body.resolutions:
-            winner = self._context.pool.get(resolution.winner)
-            winner = winner or self._context.find(wtxids[resolution.winner])
-            if winner is None:
-                raise LookupError(f"no body of the winner {resolution.winner.hex()}")
-            records += self._book.ban(block.height, winner)
+            records += self._book.ban(block.height, bodies[resolution.winner])
         return tuple(records)

@@ -6,6 +6,7 @@ submitted or queried -> Intake -> Voter (locks) -> Batches (votes) -> Custody (c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from timecoin.crypto.keys import SigningKey, Verify
@@ -283,6 +284,6 @@ class Finality:
         """Why this node must not prepare the fresh proposal ``block``, if so."""
         return self._parts.archive.objection(block, parent_height, judged_ms, now_ms)
 
-    def ban_for(self, block: Block) -> tuple[Record, ...]:
+    def ban_for(self, block: Block, transactions: Sequence[Transaction]) -> tuple[Record, ...]:
         """This node prepares ``block``; the records belong into the same durable write."""
-        return self._parts.archive.ban_for(block)
+        return self._parts.archive.ban_for(block, transactions)
