@@ -95,6 +95,7 @@ class FakeChain:
         self.members = genesis_set(genesis)
         self.blocks: list[Block] = []
         self.certificates: list[BlockCertificate] = []
+        self.fork_height: int | None = None
 
     @property
     def tip(self) -> Tip:
@@ -117,6 +118,7 @@ class FakeChain:
 
     def check(self, block: Block, find: FindBody) -> FakeChecked:
         header, tip = block.header, self.tip
+        self._refuse_on_fork()
         try:
             beta = self._beta(header.slot, header.producer, header.vrf_proof)
         except SortitionError as error:
@@ -155,6 +157,7 @@ class FakeChain:
         vrf_proof: bytes,
         timestamp_ms: int,
     ) -> FakeChecked:
+        self._refuse_on_fork()
         transactions = tuple(sorted(contents.transactions, key=lambda tx: tx.txid))
         height = self.tip.height + 1
         source = TxInput(bytes(32), height, 0xFFFFFFFF)
@@ -193,6 +196,10 @@ class FakeChain:
         check_precommit_certificate(certificate, snapshots, self.genesis.chain_id, verify)
         self.blocks.append(block)
         self.certificates.append(certificate)
+
+    def _refuse_on_fork(self) -> None:
+        if self.fork_height is not None:
+            raise RuleBroken("forked", "two blocks are certified at one height")
 
     def _beta(self, slot: int, producer: bytes, vrf_proof: bytes) -> bytes:
         return check_candidate(

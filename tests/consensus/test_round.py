@@ -170,3 +170,19 @@ class Rounds(SynchronousTestCase):
             effects = desk.hear(self.first, desk.proposal(self.first, block))
             effects += desk.expire(Timeout.PROPOSE)
             self.assertEqual(votes_in(effects), [])
+
+    def test_a_fork_that_the_chain_knows_of_halts_voting_and_proposing(self) -> None:
+        """Synchronization finds forks too: of heights that are history here already."""
+        desk = Desk()
+        while desk.ranking()[0] != 0:
+            desk.now_ms += SLOT_MS
+            desk.first_slot += 1
+        desk.start(1, 2, 3)
+        desk.chain.fork_height = 1
+        effects = desk.collect()
+        self.assertEqual([m for m in broadcasts(effects) if isinstance(m, Proposal)], [])
+        effects = desk.expire(Timeout.PROPOSE)
+        self.assertEqual(votes_in(effects), [])
+        self.assertTrue(desk.view.halted)
+        desk.restart()
+        self.assertEqual(votes_in(desk.collect() + desk.expire(Timeout.PROPOSE)), [])

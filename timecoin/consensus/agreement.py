@@ -65,7 +65,7 @@ class Agreement:
     def voting(self) -> bool:
         """Whether this node may vote on this height: a voter that does not catch up."""
         seat = self._seat
-        if seat.signer is None or seat.catching_up or seat.halted:
+        if seat.signer is None or seat.catching_up or seat.is_halted:
             return False
         return self.instance.votes.is_voter(seat.signer.public)
 

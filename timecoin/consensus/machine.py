@@ -144,7 +144,7 @@ class Consensus:
             total_weight=votes.total_weight,
             voting=agreement.voting,
             locked=None if lock is None else lock.block_hash,
-            halted=self._seat.halted,
+            halted=self._seat.is_halted,
         )
 
     def _find(self, wtxid: bytes) -> Transaction | None:
@@ -206,7 +206,7 @@ class Consensus:
             limit = agreement.height - HEIGHTS_KEPT
             dropped = () if seat.signer is None else seat.signer.forget_before(limit)
             agreement.out.extend(seat.journal.clear(dropped))
-        if seat.halted:
+        if seat.is_halted:
             agreement.instance.step = Step.HALTED
         else:
             agreement.turn_page(now_ms)

@@ -90,6 +90,10 @@ class BlockRules(Protocol):
     def tip(self) -> Tip:
         """The newest final block."""
 
+    @property
+    def fork_height(self) -> int | None:
+        """The height at which two blocks are certified: nothing is voted for any more."""
+
     def active_set(self, height: int) -> ActiveSet | None:
         """avs(height), or None when it is unknown, ahead of the tip or no longer kept."""
 

@@ -54,6 +54,11 @@ class Seat:
     links: dict[bytes, bytes | None] = field(default_factory=dict)
     """Linked peers in order of connection, with the voting key each has proved, if any."""
 
+    @property
+    def is_halted(self) -> bool:
+        """Whether two precommit quorums of one height are known, here or to the chain."""
+        return self.halted or self.ports.rules.fork_height is not None
+
     def peer_of(self, masternode: bytes) -> bytes | None:
         """The first linked peer that has proved the voting key ``masternode``."""
         for peer, proved in self.links.items():
