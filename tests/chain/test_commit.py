@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.chain import addressmodel
 from tests.chain.net import SLOT_MS, TIME, Contents, Net, reseal
 from timecoin.chain.commit import BlockConnected, Chain, ForkFound
 from timecoin.chain.views import ChainViews
@@ -283,6 +284,8 @@ class HistoryTests(SynchronousTestCase):
         block = chain.block(chain.tip.height)
         if block is not None:
             self.assertEqual(audit.utxo_root, block.header.utxo_root)
+        expected = addressmodel.expected(chain)
+        self.assertEqual(addressmodel.shown(chain, expected), expected)
 
     @settings(max_examples=25, deadline=None)
     @given(history, st.integers(1, 8), st.booleans())

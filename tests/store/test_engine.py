@@ -71,6 +71,22 @@ class Abstract:
             self.assertEqual(list(engine.scan("two")), [])
             engine.close()
 
+        def test_scan_from_a_key_on(self) -> None:
+            engine = self.open_engine()
+            names = [b"o", b"p", b"p1", b"p2", b"p3", b"q"]
+            engine.write([("one", name, name) for name in names], sync=False)
+            for start, expected in (
+                (b"", names[1:5]),
+                (b"a", names[1:5]),
+                (b"p2", names[3:5]),
+                (b"p2\0", names[4:5]),
+                (b"q", []),
+            ):
+                found = [key for key, _ in engine.scan("one", b"p", start)]
+                self.assertEqual(found, expected, start)
+            self.assertEqual([key for key, _ in engine.scan("one", start=b"p3")], names[4:])
+            engine.close()
+
         def test_scan_longer_than_a_page(self) -> None:
             engine = self.open_engine()
             names = [b"k" + number.to_bytes(3, "big") for number in range(2_000)]
@@ -145,7 +161,10 @@ class RocksEngineTests(Abstract.EngineContract):
         RocksEngine(self.directory, (*TABLES, "later")).close()
         error = self.assertRaises(StoreError, RocksEngine, self.directory, TABLES)
         self.assertNotIsInstance(error, DataDirectoryInUse)
-        RocksEngine(self.directory, (*TABLES, "later", "even later")).close()
+        newer = (*TABLES, "later", "even later")
+        error = self.assertRaises(StoreError, RocksEngine, self.directory, newer)
+        self.assertIn("another layout (without even later)", str(error))
+        RocksEngine(self.directory, (*TABLES, "later")).close()
 
     def test_sync_after_close_is_refused(self) -> None:
         engine = self.open_engine()

@@ -51,6 +51,29 @@ class ChainUpdate:
     supply: int
 
 
+Place = tuple[int, int]
+"""Where a transaction stands in the chain: height, and position as in :class:`Archived`."""
+
+
+class AddressStore(Protocol):
+    """Port: unspent outputs and history by the script of their owner."""
+
+    @property
+    def indexes_addresses(self) -> bool:
+        """Whether the index is kept; without it the lists below are empty."""
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """The unspent output ``point``."""
+
+    def address_unspent(self, script: bytes, after: Outpoint | None, limit: int) -> list[Outpoint]:
+        """At most ``limit`` unspent outputs, in outpoint order from behind ``after``."""
+
+    def address_history(
+        self, script: bytes, before: Place | None, limit: int
+    ) -> list[tuple[Place, bytes]]:
+        """At most ``limit`` places and txids, newest first from before ``before``."""
+
+
 class ChainStore(Protocol):
     """Port: durable history. The store decides nothing; the chain checks before it writes."""
 

@@ -67,6 +67,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("rpctls", values.switch, "1 or 0: HTTPS for RPC [0 if only on loopback, else 1]"),
     Option("rpctlscert", values.path, "PEM certificate for RPC"),
     Option("rpctlskey", values.path, "PEM key for RPC"),
+    Option("addressindex", values.switch, "1 or 0: keep coins and history by address [1]"),
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
     Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
     Option("mempoolexpiry", values.count(1, 10_000), "hours that a transaction may wait [72]"),
@@ -103,6 +104,7 @@ class NodeConfig:
     peers: tuple[PeerAddress, ...]
     max_connections: int
     rpc: RpcConfig
+    address_index: bool
     pool_limits: PoolLimits
     log_level: str
 
@@ -199,6 +201,7 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         peers=given.get("peers", ()),
         max_connections=given.get("maxconnections", DEFAULT_MAX_CONNECTIONS),
         rpc=_settle_rpc(given, network, datadir),
+        address_index=given.get("addressindex", True),
         pool_limits=limits,
         log_level=given.get("loglevel", DEFAULT_LOG_LEVEL),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from timecoin import params
+from timecoin.chain.addresses import AddressViews
 from timecoin.chain.commit import Chain
 from timecoin.chain.views import ChainViews
 from timecoin.consensus import events as consensus_events
@@ -45,6 +46,7 @@ class NodeSettings:
     """The keys of a masternode; None only follows."""
     pool: PoolLimits = field(default_factory=PoolLimits)
     finality: params.FinalityParams = field(default_factory=params.FinalityParams)
+    address_index: bool = True
 
 
 class Node:
@@ -54,7 +56,7 @@ class Node:
         genesis = settings.genesis
         claim_store(runtime.engine, genesis.hash)
         verify = VerifiedCache(runtime.cache_salt, VERIFIED_SIGNATURES).check
-        store = EngineChainStore(runtime.engine)
+        store = EngineChainStore(runtime.engine, settings.address_index)
         journal = JournalStore(runtime.engine, runtime.offload)
         self.genesis = genesis
         self.finality_params = settings.finality
@@ -62,6 +64,7 @@ class Node:
         self.voting_pubkey = None if key is None else key.public
         self.chain = Chain(genesis, store, verify)
         self.views = ChainViews(self.chain, store)
+        self.addresses = AddressViews(store)
         self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify)
         self.exchange = Exchange(self._find_body)
         self.finality = Finality(

@@ -140,6 +140,7 @@ def compose(
             genesis=genesis,
             identity=None if keys is None else Identity(keys.voting_key, keys.vrf_seed),
             pool=config.pool_limits,
+            address_index=config.address_index,
         ),
         Runtime(
             clock=reactor,

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeVar
 
-from timecoin.chain.ports import Archived, ChainUpdate, GenesisState
+from timecoin.chain.addresses import address_changes
+from timecoin.chain.ports import Archived, ChainUpdate, GenesisState, Place
 from timecoin.codec import U32, U64, Bytes32, Wire, decode, encode
 from timecoin.ledger.block import Block, Body, Header
 from timecoin.ledger.connect import UtxoDiff
@@ -15,6 +16,7 @@ from timecoin.ledger.utxo import Utxo
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import BlockCertificate
 from timecoin.store import keys
+from timecoin.store.addressindex import AddressIndex, settle_address_index
 from timecoin.store.engine import Engine, Row, StoreError
 from timecoin.store.keys import height_key, height_of_key
 
@@ -46,13 +48,18 @@ class ForkRow(Wire, frozen=True):
 
 
 class EngineChainStore:
-    """Implements :class:`timecoin.chain.ports.ChainStore`."""
+    """Implements :class:`timecoin.chain.ports.ChainStore` and ``AddressStore``."""
 
-    def __init__(self, engine: Engine) -> None:
-        """``engine`` has been claimed for its genesis (``schema.claim_store``)."""
+    def __init__(self, engine: Engine, address_index: bool = True) -> None:
+        """``engine`` has been claimed for its genesis (``schema.claim_store``).
+
+        With ``address_index``, one that is missing is built before this returns.
+        """
         self._engine = engine
         self._sets: OrderedDict[bytes, ActiveSet] = OrderedDict()
         """Sets by root: what snapshots share is one object, with its derived values."""
+        settle_address_index(engine, self, address_index)
+        self._addresses = AddressIndex(engine) if address_index else None
 
     # reading
 
@@ -134,12 +141,29 @@ class EngineChainStore:
         """See the port."""
         return next((height_of_key(key) for key, _ in self._engine.scan(keys.FORKS)), None)
 
+    @property
+    def indexes_addresses(self) -> bool:
+        """See the port."""
+        return self._addresses is not None
+
+    def address_unspent(self, script: bytes, after: Outpoint | None, limit: int) -> list[Outpoint]:
+        """See the port."""
+        return [] if self._addresses is None else self._addresses.unspent(script, after, limit)
+
+    def address_history(
+        self, script: bytes, before: Place | None, limit: int
+    ) -> list[tuple[Place, bytes]]:
+        """See the port."""
+        return [] if self._addresses is None else self._addresses.history(script, before, limit)
+
     # writing
 
     def initialize(self, genesis: GenesisState) -> None:
         """See the port."""
         rows = self._state_rows(0, genesis.hash, genesis.active_set, genesis.lthash, genesis.supply)
         rows += [(keys.UTXO, point, encode(utxo)) for point, utxo in genesis.created]
+        if self._addresses is not None:
+            rows += self._addresses.genesis_rows(genesis.created)
         self._engine.write(rows, sync=True)
 
     def apply(self, update: ChainUpdate) -> None:
@@ -155,12 +179,15 @@ class EngineChainStore:
             (keys.BLOCK_CERTIFICATES, height, encode(update.certificate)),
             (keys.UNDO, height, encode(UndoRow(diff.spent, diff.created))),
         ]
-        for position, tx in enumerate((*update.transactions, block.body.reward)):
+        transactions = (*update.transactions, block.body.reward)
+        for position, tx in enumerate(transactions):
             where = ArchivedRow(block.height, position, tx.wtxid)
             rows.append((keys.TX, tx.wtxid, tx.encoded))
             rows.append((keys.TXINDEX, tx.txid, encode(where)))
         rows += [(keys.UTXO, point, None) for point, _ in diff.spent]
         rows += [(keys.UTXO, point, encode(utxo)) for point, utxo in diff.created]
+        if self._addresses is not None:
+            rows += self._addresses.rows(block.height, address_changes(transactions, diff))
         self._engine.write(rows, sync=True)
 
     def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> None:

@@ -27,8 +27,10 @@ class Engine(Protocol):
     def get(self, table: str, key: bytes) -> bytes | None:
         """The value at ``key``, or None."""
 
-    def scan(self, table: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """All rows whose key begins with ``prefix``, in key order.
+    def scan(
+        self, table: str, prefix: bytes = b"", start: bytes = b""
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """All rows whose key begins with ``prefix`` and is not below ``start``, in key order.
 
         Whether a row written while the scan runs is seen, is open.
         """

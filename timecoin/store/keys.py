@@ -20,10 +20,14 @@ TX = "tx"
 """wtxid -> archived transaction."""
 TXINDEX = "txindex"
 """txid -> where it is archived."""
+ADDRESS_UNSPENT = "address_unspent"
+"""hash of the owner's script, outpoint -> nothing."""
+ADDRESS_HISTORY = "address_history"
+"""hash of the owner's script, height and position counted down -> txid."""
 AVS = "avs"
 """height -> root of the active set; root -> the set itself, once."""
 META = "meta"
-"""tip, LtHash state, supply, schema version, genesis hash."""
+"""tip, LtHash state, supply, schema version, genesis hash, whether addresses are indexed."""
 WALLET = "wallet"
 """Rows of the wallet."""
 
@@ -52,6 +56,8 @@ TABLES = (
     UTXO,
     TX,
     TXINDEX,
+    ADDRESS_UNSPENT,
+    ADDRESS_HISTORY,
     AVS,
     META,
     WALLET,
@@ -63,6 +69,8 @@ META_GENESIS = b"genesis"
 META_TIP = b"tip"
 META_LTHASH = b"lthash"
 META_SUPPLY = b"supply"
+META_ADDRESS_INDEX = b"address index"
+"""Present while the index of addresses is whole."""
 
 
 def height_key(height: int) -> bytes:

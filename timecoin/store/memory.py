@@ -25,14 +25,16 @@ class MemoryEngine:
         """See :class:`timecoin.store.engine.Engine`."""
         return self._tables[table].get(key)
 
-    def scan(self, table: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    def scan(
+        self, table: str, prefix: bytes = b"", start: bytes = b""
+    ) -> Iterator[tuple[bytes, bytes]]:
         """See :class:`timecoin.store.engine.Engine`; the rows are those of the moment of call."""
         rows = self._tables[table]
         keys = self._sorted.get(table)
         if keys is None:
             keys = self._sorted[table] = sorted(rows)
         found = []
-        for position in range(bisect_left(keys, prefix), len(keys)):
+        for position in range(bisect_left(keys, max(prefix, start)), len(keys)):
             if not keys[position].startswith(prefix):
                 break
             found.append((keys[position], rows[keys[position]]))

@@ -55,6 +55,17 @@ def _options(cache: Cache) -> Options:
     return options
 
 
+def _missing_tables(directory: Path, tables: Sequence[str], options: Options) -> list[str]:
+    """Those of ``tables`` that a store in ``directory`` lacks; none if there is no store yet."""
+    if not (directory / "CURRENT").exists():
+        return []
+    try:
+        found = Rdict.list_cf(str(directory), options)
+    except Exception as error:  # as in RocksEngine
+        raise StoreError(f"cannot open the store in {directory}: {error}") from error
+    return [name for name in tables if name not in found]
+
+
 class RocksEngine:
     """The engine of a real node; one process at a time may have a directory open."""
 
@@ -62,13 +73,21 @@ class RocksEngine:
         """Open or create the store in ``directory``.
 
         :class:`DataDirectoryInUse` when another process has it; :class:`StoreError` when it
-        cannot be opened for another reason, such as a table this version does not know.
+        cannot be opened for another reason, such as a table this version does not know. A store
+        without some of ``tables`` is another version's: it is refused as it is, because with a
+        table more that version could not open it either.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot create the data directory {directory}: {error}") from error
         options = _options(Cache(_BLOCK_CACHE_BYTES))
+        missing = _missing_tables(directory, tables, options)
+        if missing:
+            raise StoreError(
+                f"the store in {directory} has another layout (without {', '.join(missing)}): "
+                "use the version that made it, or a new data directory"
+            )
         try:
             self._db = Rdict(
                 str(directory), options=options, column_families=dict.fromkeys(tables, options)
@@ -93,9 +112,11 @@ class RocksEngine:
         value: bytes | None = self._families[table].get(key)
         return value
 
-    def scan(self, table: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    def scan(
+        self, table: str, prefix: bytes = b"", start: bytes = b""
+    ) -> Iterator[tuple[bytes, bytes]]:
         """See :class:`timecoin.store.engine.Engine`."""
-        start = prefix
+        start = max(prefix, start)
         while True:
             page: list[tuple[bytes, bytes]] = []
             for key, value in self._families[table].items(from_key=start):

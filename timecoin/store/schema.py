@@ -5,7 +5,8 @@ from __future__ import annotations
 from timecoin.store import keys
 from timecoin.store.engine import Engine, StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: with the index of addresses."""
 
 
 class WrongGenesis(StoreError):
