@@ -409,10 +409,13 @@ class World:
         return block
 
     def draft(
-        self, transactions: Iterable[Transaction], resolutions: tuple[Resolution, ...] = ()
+        self,
+        transactions: Iterable[Transaction],
+        resolutions: tuple[Resolution, ...] = (),
+        height: int | None = None,
     ) -> Block:
-        """A block on the first node's tip that nobody connects yet."""
-        height = self.nodes[0].chain.tip_height + 1
+        """A block at ``height``, else on the first node's tip, that nobody connects yet."""
+        height = self.nodes[0].chain.tip_height + 1 if height is None else height
         return make_block(height, START_MS + height * SLOT_MS, transactions, resolutions)
 
     def next_slot(self, transactions: Iterable[Transaction] = ()) -> Block:
