@@ -19,7 +19,15 @@ def main(path: Path) -> None:
     content = read_wallet(path, Network.DEVNET)
     hashes = (bytes(20 * 100_000), b"")
     for number in count(1):
-        replace_wallet(path, msgspec.structs.replace(content, next=(number, 0), hashes=hashes))
+        # Label and lock carry the number, too: the test sees that the fields belong together.
+        labels = ((bytes(20), str(number)),)
+        locked = (number.to_bytes(36, "big"),)
+        replace_wallet(
+            path,
+            msgspec.structs.replace(
+                content, next=(number, 0), hashes=hashes, labels=labels, locked=locked
+            ),
+        )
         print(number, flush=True)
 
 

@@ -14,14 +14,15 @@ from timecoin.ledger.check import check_spend, check_structure, is_dust, min_fee
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.script import data
 from timecoin.ledger.signing import sign_transaction
-from timecoin.ledger.transaction import TxOutput, outpoint
+from timecoin.ledger.transaction import Transaction, TxOutput, outpoint
 from timecoin.ledger.utxo import Utxo
-from timecoin.wallet.build import Payment, build_payment
+from timecoin.wallet.build import Payment, build_merge, build_payment
 from timecoin.wallet.errors import InsufficientFunds, PaymentRefused
 
 OWNER, PAYEE, CHANGE = key(1), key(2), script_of(key(3))
 FEE = params.MIN_FEE_UNITS
 DUST = params.DUST_UNITS
+COST_OF_CHANGE = 10 * 250  # at most: an output and the input that spends it, at the least rate
 
 
 def coin(units: int, number: int = 0) -> Coin:
@@ -37,21 +38,27 @@ def values(payment: Payment) -> list[int]:
     return [item.value for item in payment.tx.outputs]
 
 
-class PaymentTests(SynchronousTestCase):
+class PaymentCase(SynchronousTestCase):
+    def signed(self, payment: Payment) -> Transaction:
+        spent = [utxo for _, utxo in payment.spent]
+        return sign_transaction(payment.tx, spent, CHAIN_ID, [OWNER] * len(spent))
+
     def judged_fee(self, payment: Payment) -> int:
         """The fee of the signed payment by the ledger's rules."""
         spent = [utxo for _, utxo in payment.spent]
-        signed = sign_transaction(payment.tx, spent, CHAIN_ID, [OWNER] * len(spent))
+        signed = self.signed(payment)
         self.assertEqual(tuple(point for point, _ in payment.spent), signed.outpoints)
         check_structure(signed)
         fee_units = check_spend(signed, spent, CHAIN_ID, 1, 0, verify)
         self.assertEqual(fee_units, payment.fee_units)
         # Widest numbers: 8 bytes too many an amount, 4 an index, 6 in the lists' lengths; a
         # change that is not made counted 36 bytes. Dust may be on top.
-        slack = 10 * (8 * (len(signed.outputs) + 1) + 4 * len(spent) + 6 + 36) + DUST
+        slack = 10 * (8 * (len(signed.outputs) + 1) + 4 * len(spent) + 6 + 36) + COST_OF_CHANGE
         self.assertLessEqual(fee_units, min_fee_units(len(signed.encoded)) + slack)
         return fee_units
 
+
+class PaymentTests(PaymentCase):
     @settings(max_examples=150, deadline=None)
     @given(
         st.lists(st.one_of(st.integers(1, 5 * FEE), st.integers(1, 2**45)), max_size=12),
@@ -86,18 +93,67 @@ class PaymentTests(SynchronousTestCase):
             self.assertEqual(paid, amounts)
         for position, (got, asked) in enumerate(zip(paid, amounts, strict=True)):
             self.assertEqual(got < asked, position in positions)
-        # Largest first, and none too many: without the smallest it would not reach.
         chosen = [utxo.value for _, utxo in payment.spent]
-        self.assertEqual(chosen, sorted(owned, reverse=True)[: len(chosen)])
-        self.assertLess(sum(chosen[:-1]), sum(amounts) + (0 if positions else fee_units))
+        if chosen == sorted(owned, reverse=True)[: len(chosen)]:
+            # Largest first, and none too many: without the smallest it would not reach.
+            self.assertLess(sum(chosen[:-1]), sum(amounts) + (0 if positions else fee_units))
+        else:
+            # Other coins are chosen only where they save change, for less than it would cost.
+            self.assertFalse(payment.has_change)
+            least = min_fee_units(len(payment.tx.encoded) + 100 * len(chosen))
+            excess = sum(chosen) - sum(amounts) - (0 if positions else least)
+            self.assertLessEqual(excess, COST_OF_CHANGE)
 
     @settings(max_examples=30, deadline=None)
-    @given(st.integers(0, DUST + 2))
-    def test_dust_goes_to_the_fee(self, rest: int) -> None:
+    @given(st.integers(0, 2 * COST_OF_CHANGE))
+    def test_what_is_not_worth_an_output_goes_to_the_fee(self, rest: int) -> None:
         payment = build_payment([output(PAYEE, TIME)], coins_of(TIME + FEE + rest), CHANGE)
-        self.assertEqual(payment.has_change, rest >= DUST)
-        self.assertEqual(self.judged_fee(payment), FEE + (0 if rest >= DUST else rest))
+        if rest < DUST:
+            self.assertFalse(payment.has_change)
+        if rest > COST_OF_CHANGE:
+            self.assertTrue(payment.has_change)
+        self.assertEqual(self.judged_fee(payment), FEE + (0 if payment.has_change else rest))
         self.assertFalse(any(map(is_dust, payment.tx.outputs)))
+
+    def test_dust_of_the_largest_goes_to_the_fee(self) -> None:
+        """The last coin is worth less than its own input: no search would take it."""
+        payment = build_payment([output(PAYEE, TIME)], coins_of(TIME + FEE - 1, 900), CHANGE)
+        self.assertEqual(self.judged_fee(payment), FEE + 899)
+
+    def test_coins_that_make_change_needless(self) -> None:
+        coins = coins_of(10 * TIME, 4 * TIME, 3 * TIME + FEE + 500, 2 * TIME)
+        payment = build_payment([output(PAYEE, 5 * TIME)], coins, CHANGE)
+        self.assertEqual(
+            [utxo.value for _, utxo in payment.spent], [3 * TIME + FEE + 500, 2 * TIME]
+        )
+        self.assertEqual((values(payment), payment.has_change), ([5 * TIME], False))
+        self.assertEqual(self.judged_fee(payment), FEE + 500)
+
+    def test_more_excess_than_change_costs_comes_back(self) -> None:
+        coins = coins_of(10 * TIME, 3 * TIME + FEE + COST_OF_CHANGE, 2 * TIME)
+        payment = build_payment([output(PAYEE, 5 * TIME)], coins, CHANGE)
+        self.assertEqual(values(payment), [5 * TIME, 5 * TIME - FEE])
+
+    def test_a_higher_fee_rate(self) -> None:
+        payment = build_payment([output(PAYEE, TIME)], coins_of(5 * TIME), CHANGE, fee_rate=2_000)
+        size = len(self.signed(payment).encoded)
+        self.assertGreaterEqual(payment.fee_units, 2_000 * size)
+        self.assertLess(payment.fee_units, 2_000 * (size + 40))
+        crumbs = coins_of(*[2_000 * 140] * 9, 3 * TIME)  # worth less than their own inputs
+        payment = build_payment([output(PAYEE, 2 * TIME)], crumbs, CHANGE, fee_rate=2_000)
+        self.assertEqual([utxo.value for _, utxo in payment.spent], [3 * TIME])
+
+    def test_a_fee_that_nobody_can_mean(self) -> None:
+        error = self.assertRaises(
+            PaymentRefused,
+            build_payment,
+            [output(PAYEE, TIME)],
+            coins_of(5 * TIME),
+            CHANGE,
+            (),
+            1_000_000,
+        )
+        self.assertIn("is above 1.00000000", str(error))
 
     def test_change_comes_last_and_where_it_was_asked_for(self) -> None:
         payment = build_payment([output(PAYEE, TIME)], coins_of(5 * TIME), CHANGE)
@@ -186,6 +242,37 @@ class PaymentTests(SynchronousTestCase):
     def test_largest_sums(self) -> None:
         coins = coins_of(params.MAX_AMOUNT_UNITS)
         payment = build_payment([output(PAYEE, TIME)], coins, CHANGE)
+        self.judged_fee(payment)
+
+
+class MergeTests(PaymentCase):
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.integers(1, 5 * FEE), max_size=12), st.integers(2, 8), st.integers(0, 5))
+    def test_the_smallest_become_one(self, owned: list[int], least: int, more: int) -> None:
+        coins = coins_of(*owned)
+        try:
+            payment = build_merge(coins, CHANGE, least, least + more)
+        except PaymentRefused:
+            self.assertLess(len(owned), least)
+            return
+        except InsufficientFunds as error:
+            self.assertLess(sum(sorted(owned)[: least + more]), FEE + DUST)
+            self.assertEqual(error.needed_units, FEE + DUST)
+            return
+        self.assertEqual([utxo.value for _, utxo in payment.spent], sorted(owned)[: least + more])
+        (merged,) = payment.tx.outputs
+        self.assertEqual(merged.lock_script, CHANGE)
+        self.judged_fee(payment)
+
+    def test_numbers_that_make_no_sense(self) -> None:
+        for least, most in ((1, 5), (0, 0), (3, 2), (-1, -1)):
+            self.assertRaises(
+                PaymentRefused, build_merge, coins_of(*[TIME] * 9), CHANGE, least, most
+            )
+
+    def test_no_more_than_fit_into_a_transaction(self) -> None:
+        payment = build_merge(coins_of(*[TIME] * 800), CHANGE, 2, 10_000)
+        self.assertGreater(len(payment.spent), 600)
         self.judged_fee(payment)
 
 

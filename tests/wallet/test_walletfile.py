@@ -41,8 +41,11 @@ OLD = WalletFile(
     next=(1, 0),
     hashes=(bytes(range(40)), bytes(20)),
     behind=False,
+    labels=((bytes(20), "rent"), (bytes([7]) * 20, "Zoë's")),
+    locked=(bytes(36), bytes(range(36))),
 )
-NEW = msgspec.structs.replace(OLD, next=(2, 1))
+NEW = msgspec.structs.replace(OLD, next=(2, 1), labels=OLD.labels[:1], locked=OLD.locked[1:])
+HASHES = st.binary(min_size=20, max_size=20)
 RAW = encode_wallet(OLD)
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -50,8 +53,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 class BytesTests(SynchronousTestCase):
     @given(
         st.builds(
-            lambda created, account, sealed, secret, used, receive, change, behind: WalletFile(
-                FORMAT, NETWORK, created, account, sealed, secret, used, (receive, change), behind
+            lambda created, account, sealed, secret, used, receive, change, *rest: WalletFile(
+                FORMAT, NETWORK, created, account, sealed, secret, used, (receive, change), *rest
             ),
             st.integers(0, 2**64 - 1),
             st.integers(0, 2**32 - 1),
@@ -59,8 +62,10 @@ class BytesTests(SynchronousTestCase):
             st.binary(max_size=80),
             st.tuples(st.integers(0, 2), st.integers(0, 1)),
             st.binary(min_size=40, max_size=40),
-            st.binary(min_size=20, max_size=20),
+            HASHES,
             st.booleans(),
+            st.dictionaries(HASHES, st.text(max_size=9)).map(lambda made: tuple(made.items())),
+            st.lists(st.binary(min_size=36, max_size=36)).map(tuple),
         )
     )
     def test_round_trip(self, content: WalletFile) -> None:
@@ -92,6 +97,8 @@ class BytesTests(SynchronousTestCase):
             ({"next": (3, 0)}, "do not match"),
             ({"next": (1, 2)}, "do not match"),
             ({"hashes": (bytes(39), b"")}, "do not match"),
+            ({"labels": ((bytes(19), "x"),)}, "known format"),
+            ({"locked": (bytes(35),)}, "known format"),
         ):
             raw = encode_wallet(msgspec.structs.replace(OLD, **change))
             error = self.assertRaises(CodecError, decode_wallet, raw)
@@ -245,8 +252,11 @@ class CrashTests(SynchronousTestCase):
             child.stdout.close()
             child.wait()
             last = int(rest[-1]) if rest else seen
-            found = read_wallet(self.path, NETWORK).next[0]
+            content = read_wallet(self.path, NETWORK)
+            found = content.next[0]
             self.assertIn(found, (last, last + 1))
+            self.assertEqual(content.labels, ((bytes(20), str(found)),))
+            self.assertEqual(content.locked, (found.to_bytes(36, "big"),))
 
 
 def _read_until(readline: Callable[[], str], number: int) -> int:

@@ -1,4 +1,4 @@
-"""Making a payment: which coins, which fee, which change (PROTOCOL 3).
+"""Making a payment: its fee and its change (PROTOCOL 3); ``select`` chooses the coins.
 
 Sizes are counted with every number at its widest, so the fee of the signed transaction is never
 below the least one, and but a little above it.
@@ -21,6 +21,7 @@ from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.script import Data, parse_script
 from timecoin.ledger.transaction import Transaction, TxInput, TxOutput, split_outpoint
 from timecoin.wallet.errors import InsufficientFunds, PaymentRefused
+from timecoin.wallet.select import branch_and_bound, largest_first
 
 _WIDEST = 2**64 - 1
 _INPUT_BYTES = len(encode(TxInput(bytes(32), 2**32 - 1, params.SEQUENCE_FINAL))) + len(
@@ -30,9 +31,13 @@ _INPUT_BYTES = len(encode(TxInput(bytes(32), 2**32 - 1, params.SEQUENCE_FINAL)))
 _FRAME_BYTES = len(encode(Transaction(params.TX_VERSION, (), (), 0, ()))) + 3 * 2
 
 
+MAX_FEE_UNITS = params.UNITS_PER_TIME
+"""A wallet pays no fee above it: 100 times what the largest transaction has to pay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """An unsigned transaction and what it spends, in input order."""
+    """A transaction and what it spends, in input order."""
 
     tx: Transaction
     spent: tuple[Coin, ...]
@@ -46,47 +51,109 @@ def build_payment(
     coins: Iterable[Coin],
     change_script: bytes,
     subtract_fee_from: Sequence[int] = (),
+    fee_rate: int = params.MIN_FEE_RATE_UNITS_PER_BYTE,
 ) -> Payment:
     """The payment of ``outputs`` out of ``coins``, which one signature each can spend.
 
-    The largest coins are taken first. The rest returns to ``change_script``, or goes to the fee
-    if it would be dust. The outputs whose positions stand in ``subtract_fee_from`` bear the fee
-    in equal parts, the first of them the remainder too; if there are none, the payer does.
-    :class:`PaymentRefused` for what no transaction may hold, :class:`InsufficientFunds` when the
-    coins do not reach.
+    Coins that make change needless are searched for (branch and bound), for they may exceed what
+    is needed by what change would cost; otherwise the largest are taken first. The rest returns to
+    ``change_script``, or goes to the fee if it would be dust. The outputs whose positions stand in
+    ``subtract_fee_from`` bear the fee in equal parts, the first of them the remainder too; if
+    there are none, the payer does. ``fee_rate`` is in units per byte; no fee is below the least
+    one. :class:`PaymentRefused` for what no transaction may hold, :class:`InsufficientFunds` when
+    the coins do not reach.
     """
     _check(outputs, subtract_fee_from)
     paid_units = sum(output.value for output in outputs)
-    size = _FRAME_BYTES + sum(map(_output_bytes, (*outputs, TxOutput(0, change_script))))
-    spent: list[Coin] = []
-    available = 0
-    fee_units = min_fee_units(size)
-    needed = paid_units if subtract_fee_from else paid_units + fee_units
-    for coin in sorted(coins, key=lambda coin: (-coin[1].value, coin[0])):
-        spent.append(coin)
-        available += coin[1].value
-        size += _INPUT_BYTES
-        fee_units = min_fee_units(size)
-        needed = paid_units if subtract_fee_from else paid_units + fee_units
-        if available >= needed:
-            break
-    if not spent or available < needed:
-        raise InsufficientFunds(needed, available)
-    if size > params.MAX_TX_BYTES:
-        raise PaymentRefused(f"{len(spent)} coins are needed, too many for one transaction")
-    change = TxOutput(available - needed, change_script)
+    change_bytes = _output_bytes(TxOutput(0, change_script))
+    cost = _Cost(_FRAME_BYTES + sum(map(_output_bytes, outputs)), fee_rate)
+    cost_with_change = _Cost(cost.fixed_bytes + change_bytes, fee_rate)
+
+    def needed(count: int, cost: _Cost) -> int:
+        return paid_units if subtract_fee_from else paid_units + cost.fee_units(count)
+
+    ordered = sorted(coins, key=lambda coin: (-coin[1].value, coin[0]))
+    values = [utxo.value for _, utxo in ordered]
+    exact = branch_and_bound(
+        [value for value in values if value > fee_rate * _INPUT_BYTES],
+        lambda count: needed(count, cost),
+        tolerance=fee_rate * (change_bytes + _INPUT_BYTES),
+    )
+    if exact is not None:
+        spent = [ordered[position] for position in exact]
+        fee_units = cost.fee_units(len(spent))
+    else:
+        count = largest_first(values, lambda count: needed(count, cost_with_change))
+        if count is None:
+            raise InsufficientFunds(needed(len(values), cost_with_change), sum(values))
+        spent = ordered[:count]
+        fee_units = cost_with_change.fee_units(count)
+    rest = sum(utxo.value for _, utxo in spent) - paid_units
+    if not subtract_fee_from:
+        rest -= fee_units
+    has_change = exact is None and not is_dust(TxOutput(rest, change_script))
     made = list(outputs)
     if subtract_fee_from:
-        # What is too little to come back pays a part of the fee.
-        _subtract(made, subtract_fee_from, fee_units - change.value * is_dust(change))
-    if not is_dust(change):
-        made.append(change)
-    return Payment(
-        tx=_unsigned(spent, made),
-        spent=tuple(spent),
-        fee_units=available - sum(output.value for output in made),
-        has_change=not is_dust(change),
-    )
+        # What does not come back pays a part of the fee.
+        _subtract(made, subtract_fee_from, fee_units - (0 if has_change else rest))
+    if has_change:
+        made.append(TxOutput(rest, change_script))
+    return _payment(spent, made, has_change)
+
+
+def build_merge(
+    coins: Iterable[Coin],
+    script: bytes,
+    min_count: int,
+    max_count: int,
+    fee_rate: int = params.MIN_FEE_RATE_UNITS_PER_BYTE,
+) -> Payment:
+    """One output to ``script`` out of ``min_count`` to ``max_count`` of ``coins``, smallest first.
+
+    No more than a transaction can hold. :class:`PaymentRefused` when there are fewer, or the
+    numbers make no sense; :class:`InsufficientFunds` when all that they hold is the fee.
+    """
+    if not 2 <= min_count <= max_count:
+        raise PaymentRefused(f"{min_count} to {max_count} coins cannot be merged")
+    cost = _Cost(_FRAME_BYTES + _output_bytes(TxOutput(0, script)), fee_rate)
+    room = (params.MAX_TX_BYTES - cost.fixed_bytes) // _INPUT_BYTES
+    ordered = sorted(coins, key=lambda coin: (coin[1].value, coin[0]))
+    spent = ordered[: min(max_count, room)]
+    if len(spent) < min_count:
+        raise PaymentRefused(f"{len(spent)} coins can be merged now, not {min_count}")
+    available = sum(utxo.value for _, utxo in spent)
+    fee_units = cost.fee_units(len(spent))
+    merged = TxOutput(available - fee_units, script)
+    if is_dust(merged):
+        raise InsufficientFunds(fee_units + params.DUST_UNITS, available)
+    return _payment(spent, [merged], has_change=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """The fee of a transaction by the number of its inputs."""
+
+    fixed_bytes: int
+    """Of all but the inputs."""
+    rate: int
+
+    def fee_units(self, inputs: int) -> int:
+        size = self.fixed_bytes + inputs * _INPUT_BYTES
+        return max(min_fee_units(size), self.rate * size)
+
+
+def _payment(spent: Sequence[Coin], outputs: Sequence[TxOutput], has_change: bool) -> Payment:
+    """:class:`PaymentRefused` when it would be too large, or pay a fee that nobody can mean."""
+    size = _FRAME_BYTES + sum(map(_output_bytes, outputs)) + len(spent) * _INPUT_BYTES
+    if size > params.MAX_TX_BYTES:
+        raise PaymentRefused(f"{len(spent)} coins are needed, too many for one transaction")
+    available = sum(utxo.value for _, utxo in spent)
+    fee_units = available - sum(output.value for output in outputs)
+    if fee_units > MAX_FEE_UNITS:
+        raise PaymentRefused(
+            f"a fee of {format_time(fee_units)} TIME is above {format_time(MAX_FEE_UNITS)}"
+        )
+    return Payment(_unsigned(spent, outputs), tuple(spent), fee_units, has_change)
 
 
 def _check(outputs: Sequence[TxOutput], subtract_fee_from: Sequence[int]) -> None:

@@ -32,6 +32,14 @@ class PaymentRefused(WalletError):
     """A payment that no transaction can make: no output, dust, too large."""
 
 
+class LockRefused(WalletError):
+    """A coin that cannot be locked or unlocked: none of ours, spent, or so already."""
+
+
+class LabelRefused(WalletError):
+    """A label that is too long or not one line."""
+
+
 class InsufficientFunds(WalletError):
     """The coins that may be spent now do not reach."""
 

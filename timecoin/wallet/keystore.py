@@ -6,6 +6,7 @@ out: it sees payments and gives out addresses, but signs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,9 +22,10 @@ from timecoin.ledger.script import (
     Stake,
     parse_script,
 )
+from timecoin.ledger.transaction import Outpoint
 from timecoin.params import Network
 from timecoin.wallet.derive import Account, Branch, KeyPath
-from timecoin.wallet.errors import WalletFileError, WalletLocked, WrongState
+from timecoin.wallet.errors import LabelRefused, WalletFileError, WalletLocked, WrongState
 from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.walletfile import (
     FORMAT,
@@ -36,6 +38,7 @@ from timecoin.wallet.words import ENTROPY_BYTES, seed_of, words_of
 
 NEW_ENTROPY_BYTES = 32
 """What a fresh wallet is made of: 24 words."""
+MAX_LABEL_CHARS = 256
 LOOKAHEAD = 20
 """Keys known beyond the last one in use, in each branch (the gap limit of BIP 44)."""
 
@@ -61,6 +64,7 @@ class Keystore:
         }
         self._account: Account | None = None
         self._behind = content.behind
+        self._labels = dict(content.labels)
 
     @classmethod
     def create(
@@ -97,6 +101,8 @@ class Keystore:
             next=(0, 0),
             hashes=(b"", b""),
             behind=False,
+            labels=(),
+            locked=(),
         )
         keystore = cls(path, network, content)
         keystore._account = keys
@@ -169,6 +175,38 @@ class Keystore:
         if index == len(self._hashes[branch]):
             raise WalletLocked
         return self._hashes[branch][index]
+
+    # what its user notes
+
+    @property
+    def labels(self) -> Mapping[bytes, str]:
+        """Key hash -> what the user calls it, of own and foreign addresses."""
+        return self._labels
+
+    def set_label(self, pubkey_hash: bytes, label: str) -> None:
+        """Call the address of ``pubkey_hash`` ``label``; an empty one takes the name away.
+
+        :class:`LabelRefused`, :class:`WalletFileError`: then nothing has changed.
+        """
+        if len(label) > MAX_LABEL_CHARS or not label.isprintable():
+            raise LabelRefused(f"a label is one line of at most {MAX_LABEL_CHARS} characters")
+        labels = {**self._labels, pubkey_hash: label}
+        if not label:
+            del labels[pubkey_hash]
+        if labels != self._labels:
+            self._write(
+                msgspec.structs.replace(self._content(), labels=tuple(sorted(labels.items())))
+            )
+            self._labels = labels
+
+    @property
+    def kept_locks(self) -> tuple[Outpoint, ...]:
+        """The locked coins that the file knows."""
+        return self._saved.locked
+
+    def keep_locks(self, points: tuple[Outpoint, ...]) -> None:
+        """Have the file know exactly ``points`` as locked; :class:`WalletFileError`."""
+        self._write(msgspec.structs.replace(self._content(), locked=points))
 
     # handing out keys
 

@@ -6,20 +6,24 @@ when the node refuses it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+from timecoin import params
 from timecoin.chain.commit import BlockConnected
 from timecoin.crypto.address import encode_address
 from timecoin.finality.events import Status
+from timecoin.ledger.connect import Coin
 from timecoin.ledger.script import pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
-from timecoin.ledger.transaction import Transaction, TxOutput
-from timecoin.wallet.build import build_payment
+from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
+from timecoin.wallet.build import Payment, build_merge, build_payment
 from timecoin.wallet.coins import Balance, Coins, OwnCoin, Standing
 from timecoin.wallet.derive import Branch
-from timecoin.wallet.errors import WalletLocked
+from timecoin.wallet.errors import LockRefused, WalletLocked
 from timecoin.wallet.history import Effect, FindOutput, effect_of
 from timecoin.wallet.keystore import Keystore
+from timecoin.wallet.locks import CoinLocks
 from timecoin.wallet.ports import WalletChain
 
 MAX_CONFIRMATIONS = 9_999_999
@@ -38,6 +42,7 @@ class Wallet:
         self._chain_id = chain_id
         self._chain = chain
         self._coins = Coins(keystore)
+        self._locks = CoinLocks(keystore.kept_locks, keystore.keep_locks)
         self._rescan()
 
     # keys
@@ -89,15 +94,16 @@ class Wallet:
     ) -> list[OwnCoin]:
         """Coins with ``minconf`` to ``maxconf`` confirmations, oldest first.
 
-        Not those that rest as rewards or stakes, nor what our own payments spend. ``scripts``
-        restricts them to these lock scripts. A final coin counts as one confirmation for
-        ``minconf``.
+        Not those that rest as rewards or stakes, nor what our own payments spend, nor locked
+        ones. ``scripts`` restricts them to these lock scripts. A final coin counts as one
+        confirmation for ``minconf``.
         """
         return sorted(
             (
                 coin
                 for coin in self._coins
                 if coin.standing in (Standing.SPENDABLE, Standing.PENDING)
+                and coin.point not in self._locks
                 and coin.satisfies(minconf)
                 and coin.confirmations <= maxconf
                 and (scripts is None or coin.utxo.script in scripts)
@@ -116,36 +122,94 @@ class Wallet:
     # paying
 
     def send(
-        self, outputs: Sequence[TxOutput], subtract_fee_from: Sequence[int] = ()
+        self,
+        outputs: Sequence[TxOutput],
+        subtract_fee_from: Sequence[int] = (),
+        fee_rate: int = params.MIN_FEE_RATE_UNITS_PER_BYTE,
     ) -> Transaction:
-        """A signed payment of ``outputs``, whose coins are taken from now on.
+        """A signed payment of ``outputs`` (one or many), whose coins are taken from now on.
 
+        ``fee_rate`` is in units per byte; see :func:`timecoin.wallet.build.build_payment`.
         :class:`WalletLocked`, :class:`InsufficientFunds`, :class:`PaymentRefused` or
         :class:`WalletFileError`: then nothing has changed.
         """
+        return self._pay(
+            lambda coins, change: build_payment(outputs, coins, change, subtract_fee_from, fee_rate)
+        ).tx
+
+    def merge(
+        self,
+        min_count: int = 2,
+        max_count: int = 100,
+        script: bytes | None = None,
+        fee_rate: int = params.MIN_FEE_RATE_UNITS_PER_BYTE,
+    ) -> Payment:
+        """A signed transaction that makes one coin of ``min_count`` to ``max_count`` small ones.
+
+        With ``script`` of the coins that it locks alone, and to it again; otherwise of all, to a
+        fresh change key. Its errors are those of :meth:`send`.
+        """
+        return self._pay(
+            lambda coins, change: build_merge(
+                [coin for coin in coins if script in (None, coin[1].script)],
+                script or change,
+                min_count,
+                max_count,
+                fee_rate,
+            )
+        )
+
+    def _pay(self, build: Callable[[list[Coin], bytes], Payment]) -> Payment:
+        """Sign what ``build`` makes of the coins that may be spent and a change script."""
         if self.locked:
             raise WalletLocked
-        paths = {
-            coin.point: (coin.utxo, coin.path)
+        free = [
+            coin
             for coin in self._coins
-            if coin.standing is Standing.SPENDABLE
-        }
-        payment = build_payment(
-            outputs,
-            ((point, utxo) for point, (utxo, _) in paths.items()),
-            pay_to_pubkey_hash(self.keystore.peek(Branch.CHANGE)),
-            subtract_fee_from,
-        )
-        if payment.has_change:
+            if coin.standing is Standing.SPENDABLE and coin.point not in self._locks
+        ]
+        change_script = pay_to_pubkey_hash(self.keystore.peek(Branch.CHANGE))
+        payment = build([(coin.point, coin.utxo) for coin in free], change_script)
+        if any(output.lock_script == change_script for output in payment.tx.outputs):
             self.keystore.take(Branch.CHANGE)
+        paths = {coin.point: coin.path for coin in free}
         tx = sign_transaction(
             payment.tx,
             [utxo for _, utxo in payment.spent],
             self._chain_id,
-            [self.keystore.key(paths[point][1]) for point, _ in payment.spent],
+            [self.keystore.key(paths[point]) for point, _ in payment.spent],
         )
         self._coins.follow(tx, final=False)
-        return tx
+        return dataclasses.replace(payment, tx=tx)
+
+    # coins left alone
+
+    def lock_coins(self, points: Sequence[Outpoint], persistent: bool = False) -> None:
+        """Spend none of ``points`` until they are unlocked, or the wallet is opened anew.
+
+        With ``persistent`` also after that. :class:`LockRefused` when one is no unspent coin of
+        ours or (without ``persistent``) locked already, :class:`WalletFileError`: nothing has
+        changed.
+        """
+        unspent = {coin.point for coin in self._coins}
+        for point in points:
+            if point not in unspent:
+                raise LockRefused(f"output {point.hex()} is no unspent coin of this wallet")
+        self._locks.lock(points, persistent)
+
+    def unlock_coins(self, points: Sequence[Outpoint] | None = None) -> None:
+        """Let ``points`` be spent again, or all that are locked.
+
+        :class:`LockRefused` when one is not locked, :class:`WalletFileError`: nothing has changed.
+        """
+        if points is None:
+            self._locks.unlock_all()
+        else:
+            self._locks.unlock(points)
+
+    def locked_coins(self) -> tuple[Outpoint, ...]:
+        """The coins that are left alone, longest locked first."""
+        return tuple(self._locks)
 
     def abandon(self, txid: bytes) -> tuple[bytes, ...]:
         """Free the coins of a payment that the node refused, and of payments out of it.
@@ -167,6 +231,7 @@ class Wallet:
             connected.spent,
             connected.created,
         )
+        self._locks.forget(point for point, _ in connected.spent)
 
     def on_status(self, txid: bytes, status: Status, tx: Transaction | None) -> None:
         """``txid`` has reached ``status``; ``tx`` is its body if the pool holds it."""

@@ -13,8 +13,11 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Annotated
 
-from timecoin.codec import U8, U32, U64, CodecError, Wire, decode, encode
+import msgspec
+
+from timecoin.codec import U8, U32, U64, Bytes20, CodecError, Wire, decode, encode
 from timecoin.crypto.hashing import HASH_BYTES, PUBKEY_HASH_BYTES, blake3_256
 from timecoin.params import Network
 from timecoin.wallet.errors import WalletFileError, WalletMissing
@@ -22,6 +25,8 @@ from timecoin.wallet.errors import WalletFileError, WalletMissing
 FORMAT = 2
 MAX_FILE_BYTES = 64_000_000
 """Some three million addresses."""
+
+Bytes36 = Annotated[bytes, msgspec.Meta(min_length=36, max_length=36)]
 
 _MAGIC = b"timecoin wallet\n"
 _HEADER_BYTES = len(_MAGIC) + HASH_BYTES
@@ -45,6 +50,10 @@ class WalletFile(Wire, frozen=True):
     """For each branch the joined hashes of its keys, some ahead of those handed out."""
     behind: bool
     """Whether a locked wallet saw keys in use that it had not handed out: an old backup."""
+    labels: tuple[tuple[Bytes20, str], ...]
+    """What the user calls key hashes, own and foreign; in ascending order."""
+    locked: tuple[Bytes36, ...]
+    """Outpoints of coins that are not to be spent."""
 
     def __repr__(self) -> str:
         """Without the secret."""
