@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from timecoin import params
 from timecoin.chain.commit import BlockConnected
-from timecoin.crypto.address import encode_address
+from timecoin.crypto.address import decode_address, encode_address
 from timecoin.finality.events import Status
 from timecoin.ledger.connect import Coin
-from timecoin.ledger.script import pay_to_pubkey_hash
+from timecoin.ledger.script import TAG_PAY_TO_PUBKEY_HASH, pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
 from timecoin.wallet.build import Payment, build_merge, build_payment
@@ -29,6 +29,7 @@ from timecoin.wallet.ports import WalletChain
 MAX_CONFIRMATIONS = 9_999_999
 """Bitcoin Core's default bound of ``listunspent``: all."""
 
+_PAY_TO_PUBKEY_HASH = bytes((TAG_PAY_TO_PUBKEY_HASH,))
 _CERTIFIED = frozenset({Status.CERTIFIED, Status.CERTIFIED_STALE, Status.FINAL})
 _GONE = frozenset({Status.REJECTED, Status.EXPIRED})
 
@@ -52,16 +53,42 @@ class Wallet:
         """Whether payments need the passphrase first."""
         return self.keystore.locked
 
-    def new_address(self) -> str:
-        """A fresh address to be paid at.
+    def new_address(self, label: str = "") -> str:
+        """A fresh address to be paid at, called ``label``.
 
-        :class:`WalletLocked` when a locked wallet has none left, :class:`WalletFileError`.
+        :class:`WalletLocked` when a locked wallet has none left, :class:`LabelRefused`,
+        :class:`WalletFileError`.
         """
-        return encode_address(self.keystore.network, self.keystore.take(Branch.RECEIVE))
+        pubkey_hash = self.keystore.peek(Branch.RECEIVE)
+        if label:
+            self.keystore.set_label(pubkey_hash, label)
+        self.keystore.take(Branch.RECEIVE)
+        return encode_address(self.keystore.network, pubkey_hash)
 
     def is_mine(self, script: bytes) -> bool:
         """Whether a key of ours spends ``script``."""
         return self.keystore.owner(script) is not None
+
+    def set_label(self, address: str, label: str) -> None:
+        """Call ``address``, own or foreign, ``label``; an empty one takes the name away.
+
+        ``AddressError``, :class:`LabelRefused`, :class:`WalletFileError`: nothing has changed.
+        """
+        self.keystore.set_label(decode_address(self.keystore.network, address), label)
+
+    def label_of(self, script: bytes) -> str | None:
+        """What the user calls the address that ``script`` pays to; None if it has no name."""
+        if script[:1] != _PAY_TO_PUBKEY_HASH:
+            return None
+        return self.keystore.labels.get(script[1:])
+
+    def labelled(self, label: str | None = None) -> dict[str, str]:
+        """Address -> label of all that are called something, or called ``label``."""
+        return {
+            encode_address(self.keystore.network, pubkey_hash): name
+            for pubkey_hash, name in self.keystore.labels.items()
+            if label in (None, name)
+        }
 
     def is_change(self, script: bytes) -> bool:
         """Whether ``script`` pays to a key that no one else was told."""
