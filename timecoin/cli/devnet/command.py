@@ -113,9 +113,9 @@ def describe(nodes: list[NodeRecord]) -> list[str]:
 
 def _watch(network: Devnet) -> bool:
     """Wait for Ctrl-C; whether it never came, since every node had ended."""
-    click.echo("Ctrl-C stops all nodes")
     told: set[str] = set()
     try:
+        click.echo("Ctrl-C stops all nodes")  # whoever reads it may press at once
         while len(told) < len(network.nodes):
             time.sleep(WATCH_S)
             for node in network.ended():
