@@ -3,7 +3,8 @@
 Signed single-input payments, made beforehand, go to all nodes in JSON-RPC batches at fixed rates.
 From each batch one payment is waited for at every node: its latency runs from the moment the
 batch is sent until that node answers ``waittransactionfinality``. Then the rate is raised until
-the pools grow. Prints figures; asserts nothing.
+it is no longer sustained. Prints figures; asserts nothing. Processor time is that of all nodes by
+the payments sent: unlike a latency it hardly depends on what else the machine does.
 
     .venv/bin/python benchmarks/finality.py [--seconds 15] [--rates 100,500,1000] [--profile]
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import math
+import os
 import random
 import subprocess
 import sys
@@ -58,6 +61,8 @@ SUSTAINED_S = 30
 STEP = 1.25
 MAX_RATE = 8_000
 WAIT_S = 60
+SETTLING_BLOCKS = 2
+IDLE = ("Condition.wait", "EPollReactor.doPoll")
 
 Coin = tuple[bytes, Utxo]
 
@@ -134,11 +139,13 @@ class Coins:
 
 
 def percentile(ordered: list[float], per_cent: float) -> float:
-    """The value at ``per_cent`` of a sorted list."""
+    """The value at ``per_cent`` of a sorted list; NaN of none."""
+    if not ordered:
+        return math.nan
     return ordered[min(len(ordered) - 1, int(len(ordered) * per_cent / 100))]
 
 
-async def prepare(callers: list[Caller], coins: Coins, count: int) -> None:
+async def prepare(reactor: IReactorTime, callers: list[Caller], coins: Coins, count: int) -> None:
     """Have the first node's wallet fund ``coins`` with at least ``count`` of them."""
     address = encode_address(params.Network.DEVNET, hash160(coins.key.public))
     for _ in range(-(-count // COINS_PER_FAN_OUT)):
@@ -156,23 +163,33 @@ async def prepare(callers: list[Caller], coins: Coins, count: int) -> None:
         await callers[0].call("sendrawtransaction", fan.encoded.hex())
         await callers[0].call("waittransactionfinality", fan.txid.hex(), WAIT_S)
         coins.free(fan, COINS_PER_FAN_OUT)
+    # What was prepared is archived before anything is measured.
+    height = await callers[0].call("getblockcount") + SETTLING_BLOCKS
+    while await callers[0].call("getblockcount") < height:
+        await task.deferLater(reactor, 1)
 
 
 class Run:
     """One rate for some seconds."""
 
-    def __init__(self, reactor: IReactorTime, callers: list[Caller], rate: int) -> None:
+    def __init__(
+        self, reactor: IReactorTime, callers: list[Caller], network: Devnet, rate: int
+    ) -> None:
         self._reactor = reactor
         self._callers = callers
+        self._network = network
         self._rate = rate
         self.latencies_ms: list[float] = []
+        self.failures: dict[str, int] = {}
         self.refused = 0
+        self.cpu_us = 0.0
         self.late_s = 0.0
         self.pending: list[int] = []
 
     async def send(self, payments: list[Transaction]) -> None:
         """Send all ``payments`` at the rate; returns when the waited-for ones are final."""
         size = self._rate // BATCHES_PER_SECOND
+        cpu_s = self._cpu_s()
         began = time.monotonic()
         waits: list[defer.Deferred[Any]] = []
         for number, batch in enumerate(chunks(payments, size)):
@@ -191,7 +208,19 @@ class Run:
             if number % BATCHES_PER_SECOND == 0:
                 info = await self._callers[-1].call("getmempoolinfo")
                 self.pending.append(info["pending"])
-        await defer.gatherResults(waits, consumeErrors=True)
+        for succeeded, result in await defer.DeferredList(waits, consumeErrors=True):
+            if not succeeded:
+                reason = result.getErrorMessage()
+                self.failures[reason] = self.failures.get(reason, 0) + 1
+        self.cpu_us = 1e6 * (self._cpu_s() - cpu_s) / len(payments)
+
+    def _cpu_s(self) -> float:
+        """Processor time of all nodes so far."""
+        ticks = 0
+        for node in self._network.nodes:
+            fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     async def _submit(self, entry: Caller, batch: list[Transaction]) -> None:
         body = [
@@ -216,16 +245,18 @@ class Run:
         half = len(self.pending) // 2
         early, late = self.pending[1 : half + 1], self.pending[half + 1 :]
         grows = bool(early and late) and min(late) > max(early) + self._rate
-        return not (grows or self.refused or self.late_s > 1)
+        return not (grows or self.refused or self.failures or self.late_s > 1)
 
     def line(self) -> str:
         """The figures of this run."""
         ordered = sorted(self.latencies_ms)
         p50, p95, p99 = (percentile(ordered, per_cent) for per_cent in (50, 95, 99))
+        failures = "".join(f"\n    {n} times: {text}" for text, n in self.failures.items())
         return (
             f"{self._rate:6d}/s  p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  p99 {p99:7.1f} ms  "
-            f"({len(ordered)} samples, refused {self.refused}, pool {self.pending[-1]}, "
-            f"{'sustained' if self.sustained else 'not sustained'})"
+            f"({len(ordered)} samples, refused {self.refused}, pool {max(self.pending)}, "
+            f"sender late {self.late_s:.1f} s, {self.cpu_us:.0f} us of processor a payment, "
+            f"{'sustained' if self.sustained else 'not sustained'}){failures}"
         )
 
 
@@ -236,20 +267,29 @@ def chunks(items: list[Transaction], size: int) -> Iterator[list[Transaction]]:
 
 
 def profile(pid: int, seconds: int) -> str:
-    """py-spy's ten hottest functions of a node, by its own samples."""
+    """py-spy's hottest functions of a node: by themselves, and the project's with all they call."""
     with tempfile.NamedTemporaryFile(suffix=".txt") as out:
         spy = str(Path(sys.executable).with_name("py-spy"))
         command = [spy, "record", "--pid", str(pid), "--duration", str(seconds)]
-        command += ["--format", "raw", "--output", out.name]
+        command += ["--format", "raw", "--function", "--output", out.name]
         subprocess.run(command, check=True, capture_output=True)
         own: dict[str, int] = {}
+        whole: dict[str, int] = {}
         for line in Path(out.name).read_text().splitlines():
             stack, _, count = line.rpartition(" ")
-            leaf = stack.rpartition(";")[2]
-            own[leaf] = own.get(leaf, 0) + int(count)
+            frames = stack.split(";")
+            if frames[-1].startswith(IDLE):
+                continue
+            own[frames[-1]] = own.get(frames[-1], 0) + int(count)
+            for frame in {frame for frame in frames if "(timecoin/" in frame}:
+                whole[frame] = whole.get(frame, 0) + int(count)
     total = sum(own.values())
-    hottest = sorted(own.items(), key=lambda item: -item[1])[:10]
-    return "\n".join(f"    {100 * count / total:5.1f} %  {leaf}" for leaf, count in hottest)
+
+    def hottest(counts: dict[str, int], number: int) -> str:
+        ordered = sorted(counts.items(), key=lambda item: -item[1])[:number]
+        return "\n".join(f"    {100 * count / total:5.1f} %  {name}" for name, count in ordered)
+
+    return f"{hottest(own, 10)}\n  with what they call:\n{hottest(whole, 30)}"
 
 
 async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) -> None:
@@ -257,11 +297,11 @@ async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) ->
     genesis = genesis_from_json((network.directory / GENESIS_NAME).read_text())
     coins = Coins(genesis, options.seed)
     callers = [Caller(reactor, node) for node in network.nodes]
-    await prepare(callers, coins, options.coins)
+    await prepare(reactor, callers, coins, options.coins)
 
     async def run(rate: int, seconds: int) -> Run:
         payments = coins.payments(rate * seconds)
-        result = Run(reactor, callers, rate)
+        result = Run(reactor, callers, network, rate)
         await result.send(payments)
         for tx in payments:
             coins.free(tx, 1)

@@ -26,6 +26,7 @@ from timecoin.ledger.block import Block, Body, Header
 from timecoin.ledger.check_block import check_block
 from timecoin.ledger.connect import UtxoDiff
 from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo
@@ -83,9 +84,14 @@ def parent_set(parent: ParentState) -> ActiveSet:
 
 
 def check_successor(
-    block: Block, find: FindBody, parent: ParentState, genesis: Genesis, verify: Verify
+    block: Block,
+    find: FindBody,
+    parent: ParentState,
+    genesis: Genesis,
+    verify: Verify,
+    memo: SpendMemo | None = None,
 ) -> CheckedBlock:
-    """``block`` judged as the successor of ``parent``.
+    """``block`` judged as the successor of ``parent``; ``memo``: see :func:`check_block`.
 
     :class:`RuleBroken` names the first rule that it breaks; :class:`MissingBodies` the
     transactions without which it cannot be judged.
@@ -107,6 +113,7 @@ def check_successor(
         genesis=genesis,
         parent_time_ms=parent.tip.slot_time,
         verify=verify,
+        memo=memo,
     )
     lthash = diff.apply_to(LtHash.from_bytes(parent.lthash))
     if block.header.utxo_root != lthash.digest():

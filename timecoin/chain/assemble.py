@@ -28,6 +28,7 @@ from timecoin.ledger.check import check_spend, check_structure, check_witness
 from timecoin.ledger.check_block import max_entries
 from timecoin.ledger.connect import connect
 from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rewards import expected_reward
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
@@ -52,7 +53,12 @@ class Draft:
 
 
 def assemble(
-    contents: Contents, draft: Draft, parent: ParentState, genesis: Genesis, verify: Verify
+    contents: Contents,
+    draft: Draft,
+    parent: ParentState,
+    genesis: Genesis,
+    verify: Verify,
+    memo: SpendMemo | None = None,
 ) -> CheckedBlock:
     """The block of ``draft`` with all of ``contents`` that is valid after ``parent`` and fits.
 
@@ -61,12 +67,12 @@ def assemble(
     """
     try:
         # What a pool brings has been judged before: the check of the whole block is enough.
-        return _assemble(Selection(contents, parent, genesis, verify, False), draft)
+        return _assemble(Selection(contents, parent, genesis, verify, False), draft, memo)
     except RuleBroken:
-        return _assemble(Selection(contents, parent, genesis, verify, True), draft)
+        return _assemble(Selection(contents, parent, genesis, verify, True), draft, memo)
 
 
-def _assemble(selection: Selection, draft: Draft) -> CheckedBlock:
+def _assemble(selection: Selection, draft: Draft, memo: SpendMemo | None) -> CheckedBlock:
     """The checked block of ``draft`` with what ``selection`` takes."""
     parent, genesis = selection.parent, selection.genesis
     members = parent_set(parent)
@@ -102,7 +108,8 @@ def _assemble(selection: Selection, draft: Draft) -> CheckedBlock:
         body_root=body.root,
     )
     bodies = {tx.wtxid: tx for tx in transactions}
-    return check_successor(Block(header, body), bodies.get, parent, genesis, selection.verify)
+    block = Block(header, body)
+    return check_successor(block, bodies.get, parent, genesis, selection.verify, memo)
 
 
 def _vrf_output(proof: bytes) -> bytes:

@@ -21,6 +21,7 @@ from timecoin.crypto.lthash import LtHash
 from timecoin.ledger.block import Block
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.genesis import Genesis, genesis_utxos
+from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo, utxo_element
@@ -77,11 +78,17 @@ def genesis_state(genesis: Genesis) -> GenesisState:
 class Chain:
     """Implements ``BlockRules``, ``PoolView``, ``FinalityChain`` and ``Snapshots``."""
 
-    def __init__(self, genesis: Genesis, store: ChainStore, verify: Verify) -> None:
-        """Go on from what ``store`` holds; an empty one begins with ``genesis``."""
+    def __init__(
+        self, genesis: Genesis, store: ChainStore, verify: Verify, memo: SpendMemo | None = None
+    ) -> None:
+        """Go on from what ``store`` holds; an empty one begins with ``genesis``.
+
+        ``memo`` is shared with the pool: blocks bring what it has checked.
+        """
         self._genesis = genesis
         self._store = store
         self._verify = verify
+        self._memo = memo
         self._retained = retained_blocks(genesis.slot_ms)
         self._snapshots: OrderedDict[int, ActiveSet] = OrderedDict()
         self._checks: OrderedDict[bytes, CheckedBlock] = OrderedDict()
@@ -192,7 +199,9 @@ class Chain:
         known = self._checks.get(block.hash)
         if known is not None:
             return known
-        return self._keep_check(check_successor(block, find, self, self._genesis, self._verify))
+        return self._keep_check(
+            check_successor(block, find, self, self._genesis, self._verify, self._memo)
+        )
 
     def assemble(
         self,
@@ -209,7 +218,9 @@ class Chain:
         """
         self._refuse_on_fork()
         draft = Draft(slot, round_, producer, vrf_proof, timestamp_ms)
-        return self._keep_check(assemble(contents, draft, self, self._genesis, self._verify))
+        return self._keep_check(
+            assemble(contents, draft, self, self._genesis, self._verify, self._memo)
+        )
 
     # writing history
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from timecoin import params
 from timecoin.crypto.hashing import HASH_BYTES, hash160
 from timecoin.crypto.keys import Verify
+from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
-from timecoin.ledger.script import Data, Multisig, Stake, parse_script
+from timecoin.ledger.script import TAG_STAKE, Data, Multisig, Stake, parse_script
 from timecoin.ledger.sighash import SIGHASH_ALL, sighash
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
 from timecoin.ledger.utxo import Utxo
@@ -21,6 +22,8 @@ NULL_TXID = bytes(HASH_BYTES)
 
 StakeFree = Callable[[Outpoint], bool]
 """Whether the masternode of a stake output lets it go (PROTOCOL 4)."""
+
+_STAKE = bytes((TAG_STAKE,))
 
 _Claim = tuple[bytes, bytes, bytes]
 """(pubkey, message, signature), to be verified."""
@@ -65,12 +68,13 @@ def check_spend(
     parent_time_ms: int,
     verify: Verify,
     stake_free: StakeFree = lambda point: False,
+    memo: SpendMemo | None = None,
 ) -> int:
     """The fee in units of ``tx``, which must have passed :func:`check_structure`.
 
     ``spent`` are the outputs that it spends, in input order; ``height`` is that of the block that
     would archive it and ``parent_time_ms`` the slot_time of the block before. ``RuleBroken`` when
-    a rule is broken.
+    a rule is broken. What ``memo`` knows of witnesses and fee is not checked again.
     """
     if not is_final(tx, height, parent_time_ms):
         raise RuleBroken("non-final", f"lock time {tx.lock_time} is not reached")
@@ -80,16 +84,21 @@ def check_spend(
                 "bad-txns-premature-spend-of-coinbase",
                 f"a reward of height {utxo.height} spent at {height}",
             )
-        script = parse_script(utxo.script)
-        if isinstance(script, Stake) and not (
-            script.unlock_height < height and stake_free(item.outpoint)
-        ):
-            raise RuleBroken("stake-frozen", "the stake's masternode still needs it")
+        if utxo.script.startswith(_STAKE):
+            script = parse_script(utxo.script)
+            assert isinstance(script, Stake)
+            if not (script.unlock_height < height and stake_free(item.outpoint)):
+                raise RuleBroken("stake-frozen", "the stake's masternode still needs it")
+    known = None if memo is None else memo.fee_units(tx.wtxid)
+    if known is not None:
+        return known
     fee_units = _fee(tx, spent)
     claims = [
         claim for index, utxo in enumerate(spent) for claim in _claims(tx, index, utxo, chain_id)
     ]
     _check_claims(claims, verify)
+    if memo is not None:
+        memo.add(tx.wtxid, fee_units)
     return fee_units
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from timecoin.crypto.lthash import LtHash
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.script import TAG_DATA
-from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
+from timecoin.ledger.transaction import Outpoint, Transaction, TxInput, outpoint
 from timecoin.ledger.utxo import Utxo, UtxoView, utxo_element
 
 Coin = tuple[Outpoint, Utxo]
@@ -49,13 +49,15 @@ def spent_outputs(
     ``RuleBroken`` when an output is missing or spent twice. What the block itself creates has
     ``height``; its reward is not among that, as nothing may spend it so young.
     """
-    created = dict(_created(transactions, height, coinbase=False))
+    creators = {tx.txid: tx for tx in transactions}
     taken: set[Outpoint] = set()
     found = []
     for tx in transactions:
         coins = []
-        for point in tx.outpoints:
-            utxo = created.get(point) or view.utxo(point)
+        for item in tx.inputs:
+            point = item.outpoint
+            creator = creators.get(item.prev_txid)
+            utxo = view.utxo(point) if creator is None else _created_at(creator, item, height)
             if utxo is None or point in taken:
                 raise RuleBroken("bad-txns-inputs-missingorspent", f"no output {point.hex()}")
             taken.add(point)
@@ -89,6 +91,16 @@ def connect(
     ``RuleBroken`` when an output is missing or spent twice.
     """
     return utxo_diff(transactions, spent_outputs(transactions, view, height), reward, height)
+
+
+def _created_at(creator: Transaction, place: TxInput, height: int) -> Utxo | None:
+    """The output of ``creator`` that ``place`` names, if there is one and it can be spent."""
+    if place.prev_index >= len(creator.outputs):
+        return None
+    output = creator.outputs[place.prev_index]
+    if output.lock_script.startswith(_DATA):
+        return None
+    return Utxo(output.value, output.lock_script, height, False)
 
 
 def _created(transactions: Sequence[Transaction], height: int, coinbase: bool) -> list[Coin]:

@@ -70,7 +70,7 @@ class Transaction(Wire, frozen=True):
         """Tagged hash of the whole transaction, witnesses included."""
         return tagged(params.TAG_WTXID, self.encoded)
 
-    @property
+    @functools.cached_property
     def outpoints(self) -> tuple[Outpoint, ...]:
         """The outputs that this transaction spends, in input order."""
         return tuple(item.outpoint for item in self.inputs)

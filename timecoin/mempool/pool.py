@@ -13,6 +13,7 @@ from typing import Protocol
 
 from timecoin.crypto.keys import Verify
 from timecoin.ledger.check import check_spend, check_structure, is_dust
+from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction, outpoint, split_outpoint
 from timecoin.ledger.utxo import Utxo
@@ -50,11 +51,19 @@ class PoolView(Protocol):
 class Pool:
     """Waiting transactions by txid, with their conflicts, orphans and limits."""
 
-    def __init__(self, view: PoolView, limits: PoolLimits, chain_id: bytes, verify: Verify) -> None:
+    def __init__(
+        self,
+        view: PoolView,
+        limits: PoolLimits,
+        chain_id: bytes,
+        verify: Verify,
+        memo: SpendMemo | None = None,
+    ) -> None:
         self._view = view
         self._limits = limits
         self._chain_id = chain_id
         self._verify = verify
+        self._memo = memo
         self._entries: dict[bytes, PoolEntry] = {}
         self._txid_by_wtxid: dict[bytes, bytes] = {}
         self._spends = Spends()
@@ -191,6 +200,7 @@ class Pool:
                 self._view.tip_height + 1,
                 self._view.tip_time_ms,
                 self._verify,
+                memo=self._memo,
             )
         except RuleBroken as broken:
             verdict = Verdict(Admission.REFUSED, broken.rule, broken.detail)

@@ -17,6 +17,7 @@ from timecoin.driver import Driver
 from timecoin.finality import events as finality_events
 from timecoin.finality.machine import Finality
 from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Machine
 from timecoin.mempool.entry import Admission, Verdict
@@ -35,6 +36,8 @@ from timecoin.sync.machine import Sync
 
 VERIFIED_SIGNATURES = 200_000
 """Signatures remembered as good: several blocks' worth."""
+CHECKED_SPENDS = 100_000
+"""Transactions whose structure, witnesses and fee need no second look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,11 @@ class Node:
         self.finality_params = settings.finality
         key = None if settings.identity is None else settings.identity.key
         self.voting_pubkey = None if key is None else key.public
-        self.chain = Chain(genesis, store, verify)
+        memo = SpendMemo(CHECKED_SPENDS)
+        self.chain = Chain(genesis, store, verify, memo)
         self.views = ChainViews(self.chain, store)
         self.addresses = AddressViews(store)
-        self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify)
+        self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify, memo)
         self.exchange = Exchange(self._find_body)
         self.finality = Finality(
             chain_id=genesis.chain_id,
