@@ -75,6 +75,7 @@ TAG_GENESIS = _tag("genesis")
 TAG_LTHASH_ELEMENT = _tag("lthash-element")
 TAG_LTHASH_ROOT = _tag("lthash-root")
 TAG_ACTIVE_SET = _tag("active-set")
+TAG_MESSAGE = _tag("message")
 
 # Transactions (PROTOCOL 3).
 TX_VERSION = 1

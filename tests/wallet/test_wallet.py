@@ -22,7 +22,7 @@ from tests.wallet.kit import (
     script_at,
 )
 from timecoin import params
-from timecoin.crypto.address import decode_address
+from timecoin.crypto.address import decode_address, encode_address
 from timecoin.crypto.keys import verify
 from timecoin.finality.events import Status
 from timecoin.ledger.check import check_spend
@@ -33,11 +33,13 @@ from timecoin.wallet.coins import Balance, Standing
 from timecoin.wallet.derive import Account, Branch, KeyPath
 from timecoin.wallet.errors import (
     InsufficientFunds,
+    KeyMissing,
     PaymentRefused,
     WalletFileError,
     WalletLocked,
 )
 from timecoin.wallet.keystore import LOOKAHEAD, Keystore
+from timecoin.wallet.message import verify_message
 from timecoin.wallet.wallet import Wallet
 
 FEE = params.MIN_FEE_UNITS
@@ -164,6 +166,19 @@ class ReceivingTests(WalletCase):
         tx = self.fixture.receive(TIME)
         effect = self.wallet.effect_of(tx, lambda point: None)
         self.assertEqual(effect.received_units, TIME)
+
+
+class MessageTests(WalletCase):
+    passphrase = "words"
+
+    def test_signed_with_the_key_of_an_address(self) -> None:
+        address = self.wallet.new_address()
+        signature = self.wallet.sign_message(address, "mine")
+        self.assertTrue(verify_message(NETWORK, address, signature, "mine", verify))
+        foreign = encode_address(NETWORK, script_of(STRANGER)[1:])
+        self.assertRaises(KeyMissing, self.wallet.sign_message, foreign, "mine")
+        self.wallet.lock()
+        self.assertRaises(WalletLocked, self.wallet.sign_message, address, "mine")
 
 
 class SpendingTests(WalletCase):

@@ -28,6 +28,10 @@ class WrongState(WalletError):
     """Sealing what is sealed, or unlocking what has no passphrase."""
 
 
+class KeyMissing(WalletError):
+    """An address whose key is not this wallet's."""
+
+
 class PaymentRefused(WalletError):
     """A payment that no transaction can make: no output, dust, too large."""
 

@@ -20,10 +20,11 @@ from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
 from timecoin.wallet.build import Payment, build_merge, build_payment
 from timecoin.wallet.coins import Balance, Coins, OwnCoin, Standing
 from timecoin.wallet.derive import Branch
-from timecoin.wallet.errors import LockRefused, WalletLocked
+from timecoin.wallet.errors import KeyMissing, LockRefused, WalletLocked
 from timecoin.wallet.history import Effect, FindOutput, effect_of
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.locks import CoinLocks
+from timecoin.wallet.message import sign_message
 from timecoin.wallet.ports import WalletChain
 
 MAX_CONFIRMATIONS = 9_999_999
@@ -89,6 +90,18 @@ class Wallet:
             for pubkey_hash, name in self.keystore.labels.items()
             if label in (None, name)
         }
+
+    def sign_message(self, address: str, text: str) -> str:
+        """``text`` signed with the key of ``address``; see :mod:`timecoin.wallet.message`.
+
+        ``AddressError``, :class:`KeyMissing` for an address that is not ours,
+        :class:`WalletLocked`, ``ValueError`` for text that is no Unicode.
+        """
+        script = pay_to_pubkey_hash(decode_address(self.keystore.network, address))
+        path = self.keystore.owner(script)
+        if path is None:
+            raise KeyMissing(f"the key of {address} is not in this wallet")
+        return sign_message(self.keystore.key(path), text)
 
     def is_change(self, script: bytes) -> bool:
         """Whether ``script`` pays to a key that no one else was told."""
