@@ -235,12 +235,18 @@ class BlockArchive:
     def _could_enter(
         self, tx: Transaction, entries: Mapping[bytes, Transaction], spent: set[bytes]
     ) -> bool:
-        """Archivable in this very block: parents in chain or block, no conflict in sight."""
-        pool = self._context.pool
+        """Archivable in this very block: parents in chain or block, no conflict in sight.
+
+        The chain is asked, not the pool, which hears of a new block a moment later.
+        """
+        chain = self._context.chain
         return (
             self._is_archivable(tx.txid)
-            and all(i.prev_txid in entries or i.prev_txid not in pool for i in tx.inputs)
             and not any(point in spent for point in tx.outpoints)
+            and all(
+                item.prev_txid in entries or chain.utxo(item.outpoint) is not None
+                for item in tx.inputs
+            )
         )
 
     def _goes_before(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from timecoin.codec import Wire
+from timecoin.codec import Wire, encode
 from timecoin.finality.context import Context
-from timecoin.finality.parameters import MAX_EARLY, MAX_EARLY_BLOCKS
+from timecoin.finality.parameters import MAX_EARLY_BLOCKS, MAX_EARLY_BYTES, MAX_EARLY_PER_PEER
 
 
 class Early:
-    """A bounded list of (height, peer, message), from members only."""
+    """A list of (height, peer, message), bounded in bytes and for each peer, from members only."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._messages: list[tuple[int, bytes, Wire]] = []
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -21,13 +22,21 @@ class Early:
         """Keep ``message`` until the block at ``height`` is connected, if that is near."""
         tip = self._context.chain.tip_height
         committee = self._context.committee
-        if tip < height <= tip + MAX_EARLY_BLOCKS and len(self._messages) < MAX_EARLY:
-            if committee.voter(peer, committee.current()) is not None:
-                self._messages.append((height, peer, message))
+        if not tip < height <= tip + MAX_EARLY_BLOCKS:
+            return
+        if committee.voter(peer, committee.current()) is None:
+            return
+        size = len(encode(message))
+        if self._bytes + size > MAX_EARLY_BYTES:
+            return
+        if sum(sender == peer for _, sender, _ in self._messages) < MAX_EARLY_PER_PEER:
+            self._messages.append((height, peer, message))
+            self._bytes += size
 
     def take(self) -> list[tuple[bytes, Wire]]:
         """What the tip has caught up with, in order of arrival."""
         tip = self._context.chain.tip_height
         due = [(peer, message) for height, peer, message in self._messages if height <= tip]
         self._messages = [item for item in self._messages if item[0] > tip]
+        self._bytes -= sum(len(encode(message)) for _, message in due)
         return due

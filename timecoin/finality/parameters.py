@@ -35,8 +35,9 @@ MAX_CANDIDATES = 128
 MAX_KNOWN_BODIES = 65_536
 """Which peers have which bodies of contested transactions."""
 MAX_CERTIFICATES_PER_TRANSACTION = 16
-MAX_EARLY = 1_024
-"""Messages about blocks that this node has not connected yet."""
+MAX_EARLY_PER_PEER = 128
+MAX_EARLY_BYTES = 32_000_000
+"""Messages about blocks that this node has not connected yet: nobody can check them before."""
 MAX_EARLY_BLOCKS = 2
 """How far ahead of the tip such a message may be."""
 MAX_TALLIED_TIPS = 3

@@ -119,7 +119,7 @@ class ReceiptBook:
             if not self.may_receipt(txid, memo):
                 continue
             stored.append(leaf)
-            effects += self._note(txid, tip)
+            effects += self._note(txid, tip, memo)
         if not stored:
             return None, []
         certificate = held.certificate
@@ -146,8 +146,11 @@ class ReceiptBook:
         )
         return receipt, effects
 
-    def _note(self, txid: bytes, tip: int) -> list[Effect]:
-        """Remember that ``txid`` and its waiting ancestors are receipted, if that is new."""
+    def _note(self, txid: bytes, tip: int, memo: dict[bytes, bool]) -> list[Effect]:
+        """Remember that ``txid`` and its waiting ancestors are receipted, if that is new.
+
+        ``memo`` may hold a word on something that this rules out: it is forgotten then.
+        """
         effects: list[Effect] = []
         stack = [txid]
         while stack:
@@ -157,6 +160,8 @@ class ReceiptBook:
                 continue
             row = Receipted(item, tip)
             self._first_tip[item] = tip
+            if self._context.pool.conflicts(item):
+                memo.clear()
             for point in tx.outpoints:
                 self._receipted[point] = row
                 effects.append(Record(RECEIPTS, point, encode(row)))

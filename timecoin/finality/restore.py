@@ -154,8 +154,10 @@ def _restore_certificates(parts: Parts, read: Rows, now_ms: int) -> list[Effect]
 
 
 def _restore_bodies(parts: Parts, waiting: dict[bytes, Transaction], now_ms: int) -> list[Effect]:
+    """Locked ones first: rows of evicted bodies may be more than the pool takes."""
     effects: list[Effect] = []
-    for tx in parents_first(waiting):
+    ordered = sorted(waiting, key=lambda txid: not parts.voter.is_locked_for(txid))
+    for tx in parents_first({txid: waiting[txid] for txid in ordered}):
         verdict, found = parts.intake.offer(tx, now_ms)
         effects += found
         locked = parts.voter.is_locked_for(tx.txid)

@@ -145,9 +145,11 @@ class Voter:
     def _lock(self, tx: Transaction, now_ms: int) -> list[Effect]:
         lock = Lock(tx.txid, self._chain.tip_height)
         fresh = [point for point in tx.outpoints if point not in self._locks]
-        if not fresh:
+        pooled = self._pool.get(tx.txid)
+        if not fresh or pooled is None:
             return []
-        effects: list[Effect] = [Record(POOL, tx.txid, tx.encoded)]
+        # The pool has verified its own body; a poller's may have the same txid and bad witnesses.
+        effects: list[Effect] = [Record(POOL, tx.txid, pooled.encoded)]
         for point in fresh:
             self.restore_lock(point, lock)
             effects.append(Record(LOCKS, point, encode(lock)))

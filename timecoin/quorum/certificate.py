@@ -8,6 +8,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
+
+import msgspec
 
 from timecoin import params
 from timecoin.codec import U32, U64, Bytes32, Bytes64, Wire
@@ -29,11 +32,16 @@ class CertificateError(ValueError):
     """A certificate that proves nothing; the text says which rule it breaks."""
 
 
+_BATCH = params.BATCH_MAX_TRANSACTIONS
+_Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=(_BATCH + 7) // 8)]
+# Bounds that hold before anything is hashed or looked up; the checks below are exact.
+
+
 class BatchVote(Wire, frozen=True):
     """One member's vote inside a certificate; ``voter`` indexes the snapshots' sorted union."""
 
     voter: U32
-    reject_bitmap: bytes
+    reject_bitmap: _Bitmap
     signature: Bytes64
 
 
@@ -41,7 +49,7 @@ class BatchCertificate(Wire, frozen=True):
     """Votes on a batch of transactions (PROTOCOL 5). ``leaves`` are its txids in root order."""
 
     anchor: U64
-    leaves: tuple[Bytes32, ...]
+    leaves: Annotated[tuple[Bytes32, ...], msgspec.Meta(min_length=1, max_length=_BATCH)]
     votes: tuple[BatchVote, ...]
 
     @functools.cached_property
@@ -59,7 +67,7 @@ class Receipt(Wire, frozen=True):
     """One member's receipt inside a receipt set."""
 
     voter: U32
-    stored_bitmap: bytes
+    stored_bitmap: _Bitmap
     signature: Bytes64
 
 

@@ -1,0 +1,174 @@
+"""What faulty members, crashes and unlucky moments must not bring about."""
+
+from __future__ import annotations
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.finality import forge
+from tests.finality.test_votes import ask
+from tests.finality.world import World, genesis_coin, output_of, pay
+from timecoin.codec import CodecError, decode, encode
+from timecoin.finality.messages import Certified, Finalized, Receipts
+from timecoin.finality.parameters import MAX_EARLY_BYTES, MAX_EARLY_PER_PEER
+from timecoin.ledger.block import Resolution
+from timecoin.ledger.transaction import Transaction
+from timecoin.mempool.policy import PoolLimits
+from timecoin.quorum.bitmap import has_leaf
+from timecoin.quorum.certificate import BatchCertificate, BatchVote, Receipt, ReceiptSet
+
+
+def forged(tx: Transaction) -> Transaction:
+    """``tx`` with witnesses that verify nothing: the same txid, another wtxid."""
+    witnesses = tuple((pubkey, bytes(64)) for pubkey, _ in tx.witnesses)
+    return msgspec.structs.replace(tx, witnesses=witnesses)
+
+
+class Case(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.world = World(4)
+        self.world.cut = lambda source, target, message: True
+        self.node, self.peer = self.world.nodes[:2]
+
+    def certify(self, *batch: Transaction, bodies: bool = True) -> None:
+        """The node gets a certificate of the others on ``batch``."""
+        certificate = forge.certificate(self.world, batch, self.world.nodes[1:])
+        self.world.receive(self.node, self.peer, Certified(certificate, batch if bodies else ()))
+
+
+class ForgedBodies(Case):
+    """A txid does not cover witnesses: what is kept is the body that the pool has verified."""
+
+    def test_a_vote_on_a_forged_body_keeps_the_verified_one(self) -> None:
+        tx = pay([genesis_coin(0)])
+        self.node.pool.submit(tx, self.world.now_ms)
+        self.assertIsNotNone(ask(self.world, self.node, self.peer, (forged(tx),)).vote)
+        self.assertEqual(self.node.rows["pool", tx.txid], tx.encoded)
+
+    def test_a_receipted_body_is_never_overwritten(self) -> None:
+        tx = pay([genesis_coin(0)])
+        self.certify(tx)
+        ask(self.world, self.node, self.peer, (forged(tx),))
+        self.world.crash(self.node)
+        self.world.restart(self.node)
+        self.assertEqual(self.node.pool.get(tx.txid), tx)
+
+
+class FullPools(SynchronousTestCase):
+    def test_what_is_locked_comes_back_before_what_is_not(self) -> None:
+        """Rows of evicted transactions outlive them a little: more than the pool takes."""
+        world = World(4, limits=PoolLimits(max_pending=2))
+        world.cut = lambda source, target, message: True
+        node, peer = world.nodes[:2]
+        others = [pay([genesis_coin(index)], nonce=10_000 + index) for index in (1, 2)]
+        tx = next(
+            tx
+            for nonce in range(1_000)
+            if (tx := pay([genesis_coin(0)], nonce=nonce)).txid > max(o.txid for o in others)
+        )
+        self.assertIsNotNone(ask(world, node, peer, (tx,)).vote)
+        for other in others:
+            ask(world, node, peer, (other,), want_vote=False)
+        self.assertEqual(len(node.pool), 2)
+        world.crash(node)
+        world.restart(node)
+        entry = node.pool.entry(tx.txid)
+        self.assertTrue(entry is not None and entry.pinned)
+
+
+class Conflicts(Case):
+    def receipted(self) -> set[bytes]:
+        """Txids in receipts that this node has sent."""
+        leaves = {
+            (item.certificate.anchor, item.certificate.root): item.certificate.leaves
+            for item in self.node.finality._parts.certificates.all()
+        }
+        return {
+            txid
+            for _, message in self.node.sent
+            if isinstance(message, Receipts)
+            for item in message.items
+            for leaf, txid in enumerate(leaves[item.anchor, item.root])
+            if has_leaf(item.stored_bitmap, leaf)
+        }
+
+    def test_never_both_of_two_conflicting_in_one_pass(self) -> None:
+        """The second is looked at, as a parent, before the first is receipted."""
+        first, second = pay([genesis_coin(0)]), pay([genesis_coin(0)], nonce=1)
+        child = pay([output_of(second), genesis_coin(1)])
+        winner, loser = pay([genesis_coin(1)]), pay([genesis_coin(1)], nonce=1)
+        resolution = Resolution(winner.txid, genesis_coin(1)[0], loser)
+        self.node.finality.ban_for(self.world.draft([winner], (resolution,)), (winner,))
+        self.world.catch_up(self.node, True)
+        self.certify(child, bodies=False)
+        self.certify(first)
+        self.certify(second)
+        self.node.pool.admit(child, self.world.now_ms)
+        self.certify(child)
+        self.world.catch_up(self.node, False)
+        self.assertEqual(self.receipted() & {first.txid, second.txid, child.txid}, {first.txid})
+
+
+class Moments(Case):
+    """A block is history before the pool hears of it: questions in between are answered right."""
+
+    def test_nothing_archived_is_said_to_be_left_out(self) -> None:
+        tx = pay([genesis_coin(0)])
+        self.certify(tx)
+        self.world.run(5_000)
+        block = self.world.draft([tx])
+        self.node.chain.connect(block, (tx,))
+        late = self.world.draft([], height=2)
+        now = self.world.now_ms
+        self.assertIsNone(self.node.finality.objection(late, 1, now, now))
+
+    def test_nothing_void_is_said_to_be_left_out(self) -> None:
+        tx, rival = pay([genesis_coin(0)]), pay([genesis_coin(0)], nonce=1)
+        self.certify(tx)
+        self.world.run(5_000)
+        self.node.chain.connect(self.world.draft([rival]), (rival,))
+        late = self.world.draft([], height=2)
+        now = self.world.now_ms
+        self.assertIsNone(self.node.finality.objection(late, 1, now, now))
+
+
+class Bounds(Case):
+    """What nobody can check yet is kept only within bounds."""
+
+    def assert_bounded(self, message: BatchCertificate | ReceiptSet) -> None:
+        self.assertRaises(CodecError, decode, encode(message), type(message), 10_000_000)
+
+    def test_leaves_and_bitmaps_are_bounded_before_anything_is_computed(self) -> None:
+        leaves = tuple(index.to_bytes(32, "big") for index in range(65))
+        self.assert_bounded(BatchCertificate(0, leaves, ()))
+        self.assert_bounded(BatchCertificate(0, (), ()))
+        self.assert_bounded(BatchCertificate(0, leaves[:1], (BatchVote(0, bytes(9), bytes(64)),)))
+        receipt = Receipt(0, bytes(9), bytes(64))
+        self.assert_bounded(ReceiptSet(0, 0, bytes(32), 1, (receipt,)))
+
+    def early(self) -> list[tuple[bytes, int]]:
+        """Senders and sizes of what waits for a block."""
+        kept = self.node.finality._parts.early._messages
+        return [(peer, len(encode(message))) for _, peer, message in kept]
+
+    def test_messages_ahead_of_the_tip_are_bounded_in_number_for_each_peer(self) -> None:
+        one = forge.certificate(self.world, [pay([genesis_coin(0)])], self.world.nodes)
+        for _ in range(MAX_EARLY_PER_PEER + 10):
+            ahead = msgspec.structs.replace(one, anchor=1)
+            self.world.receive(self.node, self.peer, Certified(ahead, ()))
+        self.assertEqual(len(self.early()), MAX_EARLY_PER_PEER)
+        other = self.world.nodes[2]
+        self.world.receive(self.node, other, Certified(ahead, ()))
+        self.assertEqual(self.early()[-1][0], other.name)
+
+    def test_messages_ahead_of_the_tip_are_bounded_in_bytes(self) -> None:
+        votes = tuple(BatchVote(index, b"\x00", bytes(64)) for index in range(60_000))
+        ahead = BatchCertificate(1, (bytes(32),), votes)
+        for _ in range(20):
+            self.world.receive(self.node, self.peer, Certified(ahead, ()))
+        total = sum(size for _, size in self.early())
+        self.assertLessEqual(total, MAX_EARLY_BYTES)
+        self.assertGreater(total, 0)
+        self.world.next_slot()
+        self.assertEqual(self.early(), [])
+        self.world.receive(self.node, self.peer, Finalized(ReceiptSet(2, 0, bytes(32), 1, ())))
