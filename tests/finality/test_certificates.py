@@ -90,6 +90,19 @@ class Incoming(SynchronousTestCase):
         certificate = forge.certificate(self.world, [self.tx], self.world.nodes[1:])
         self.assert_refused(Certified(certificate, (pay([genesis_coin(1)]),)))
 
+    def test_forged_body_is_charged_and_not_passed_on(self) -> None:
+        world = World(4, followers=1)
+        world.cut = lambda source, target, message: True
+        node, peer, follower = world.nodes[0], world.nodes[1], world.nodes[4]
+        certificate = forge.certificate(world, [self.tx], world.nodes[1:4])
+        witnesses = ((self.tx.witnesses[0][0], bytes(64)),)
+        forged = msgspec.structs.replace(self.tx, witnesses=witnesses)
+        world.receive(node, peer, Certified(certificate, (forged,)))
+        self.assertEqual([blame.peer for blame in node.blames], [peer.name])
+        self.assertIn((follower.name, Certified(certificate, ())), node.sent)
+        world.receive(node, peer, Certified(certificate, (self.tx,)))
+        self.assertEqual(node.pool.get(self.tx.txid), self.tx)
+
     def test_rejected_leaf_is_not_certified(self) -> None:
         good, bad = self.tx, pay([genesis_coin(1)])
         signers = self.world.nodes[1:]

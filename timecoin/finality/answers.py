@@ -14,19 +14,6 @@ from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Blame, Effect, Send
 from timecoin.mempool.entry import Admission, Verdict
 
-CONTEXTUAL = frozenset(
-    {
-        "bad-txns-inputs-missingorspent",
-        "bad-txns-premature-spend-of-coinbase",
-        "dust",
-        "mempool-full",
-        "non-final",
-        "stake-frozen",
-        "too-many-conflicts",
-    }
-)
-"""Refusals that an honest node may meet: others see another tip, or have other limits."""
-
 _UNKNOWN = TxAnswer(Code.UNKNOWN, b"")
 
 
@@ -58,7 +45,7 @@ class Responder:
         effects: list[Effect] = []
         refused: dict[bytes, Verdict] = {}
         for tx in query.bodies:
-            verdict, found = self.take(peer, tx, now_ms)
+            verdict, found = self._intake.take(peer, tx, now_ms)
             effects += found
             if verdict.admission is Admission.REFUSED:
                 refused[tx.wtxid] = verdict
@@ -72,14 +59,6 @@ class Responder:
             vote, found = self._vote(key, poller, query.anchor, batch, now_ms)
             effects += found
         return [*effects, Send(peer, Answer(query.request, answers, vote))]
-
-    def take(self, peer: bytes, tx: Transaction, now_ms: int) -> tuple[Verdict, list[Effect]]:
-        """A transaction from ``peer``, which is charged for what no honest node would pass on."""
-        verdict, effects = self._intake.offer(tx, now_ms)
-        if verdict.admission is Admission.REFUSED and verdict.rule not in CONTEXTUAL:
-            reason = f"invalid transaction: {verdict.rule}"
-            effects = [*effects, Blame(peer, MALFORMED_POINTS, reason)]
-        return verdict, effects
 
     def _answer(self, tx: Transaction | None, refused: dict[bytes, Verdict]) -> TxAnswer:
         if tx is None:

@@ -76,10 +76,11 @@ class Custody:
             if checked is None:
                 return [], held
             effects, held = self.store(*checked, now_ms)
-            if held is not None and is_new:
-                effects += self._context.committee.to_followers(message, skip=peer)
         if held is not None:
             effects += self._take_bodies(peer, held, bodies, is_new, now_ms)
+            if is_new:
+                followers = self.with_bodies(held)
+                effects += self._context.committee.to_followers(followers, skip=peer)
             if not held.waiting:
                 held = None
         return effects, held
@@ -134,7 +135,7 @@ class Custody:
         for txid in self._missing(held):
             tx = bodies.get(txid)
             if tx is not None:
-                verdict, found = self._intake.offer(tx, now_ms)
+                verdict, found = self._intake.take(peer, tx, now_ms)
                 effects += found
                 if verdict.rule == "bad-txns-inputs-missingorspent":
                     effects += self.close(txid)

@@ -12,10 +12,24 @@ from timecoin.finality.context import Context
 from timecoin.finality.emergency import Emergencies
 from timecoin.finality.events import Status, StatusChanged
 from timecoin.finality.history import History
+from timecoin.finality.parameters import MALFORMED_POINTS
 from timecoin.finality.votes import POOL, Voter
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Effect, Emit, Record
+from timecoin.machine import Blame, Effect, Emit, Record
 from timecoin.mempool.entry import Admission, Verdict
+
+CONTEXTUAL = frozenset(
+    {
+        "bad-txns-inputs-missingorspent",
+        "bad-txns-premature-spend-of-coinbase",
+        "dust",
+        "mempool-full",
+        "non-final",
+        "stake-frozen",
+        "too-many-conflicts",
+    }
+)
+"""Refusals that an honest node may meet: others see another tip, or have other limits."""
 
 
 class Intake:
@@ -67,6 +81,14 @@ class Intake:
         if verdict.admission is Admission.ACCEPTED:
             return verdict, self.accepted((tx,), now_ms)
         return verdict, []
+
+    def take(self, peer: bytes, tx: Transaction, now_ms: int) -> tuple[Verdict, list[Effect]]:
+        """A transaction from ``peer``, who is charged for what no honest node would pass on."""
+        verdict, effects = self.offer(tx, now_ms)
+        if verdict.admission is Admission.REFUSED and verdict.rule not in CONTEXTUAL:
+            reason = f"invalid transaction: {verdict.rule}"
+            effects = [*effects, Blame(peer, MALFORMED_POINTS, reason)]
+        return verdict, effects
 
     def accepted(self, transactions: Iterable[Transaction], now_ms: int) -> list[Effect]:
         """The pool has taken ``transactions``; some may be certified already."""

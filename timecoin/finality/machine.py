@@ -158,7 +158,7 @@ class Finality:
     ) -> list[Effect]:
         effects: list[Effect] = []
         for tx in transactions:
-            verdict, found = self._parts.responder.take(peer, tx, now_ms)
+            verdict, found = self._parts.intake.take(peer, tx, now_ms)
             effects += found
             if verdict.admission is Admission.ACCEPTED and self._context.committee.is_member:
                 effects += self._parts.batches.add(tx.txid, now_ms)
@@ -171,7 +171,10 @@ class Finality:
         if parts.rounds.is_asked(answer.request):
             return self._decided(parts.rounds.take(peer, answer, now_ms), now_ms)
         if self._context.requests.was_issued(answer.request):
-            return []  # late: its poll is over
+            committee = self._context.committee
+            if committee.voter(peer, committee.current()) is not None:
+                self._context.answered_late()
+            return []
         return [Blame(peer, UNSOLICITED_POINTS, "answer that was not asked for")]
 
     def _link_up(self, peer: bytes, masternode: bytes | None, now_ms: int) -> list[Effect]:
