@@ -16,6 +16,7 @@ from timecoin.node.catalog import KIND_OF, MESSAGES
 from timecoin.quorum.bitmap import has_leaf
 from timecoin.sim.chaos import Chaos
 from timecoin.sim.invariants import InvariantBroken, Invariants
+from timecoin.sim.network import LinkQuality
 from timecoin.sim.run import simulate
 from timecoin.sim.world import World, WorldSettings
 
@@ -127,6 +128,32 @@ class DoubleSpendTests(SynchronousTestCase):
         world.run(2)
         final = [txid for txid in world.final_txids() if txid in {tx.txid for tx in pair}]
         self.assertEqual(len(final), 1)
+
+
+class SlowLinkTests(SynchronousTestCase):
+    """Answers that take longer than the usual time-out are waited for, once some came late."""
+
+    def test_payments_and_double_spends_settle_over_slow_links(self) -> None:
+        quality = LinkQuality(latency_ms=200, jitter_ms=100, loss_per_mille=50, retransmit_ms=400)
+        world = World(12, WorldSettings(nodes=4, quality=quality))
+        invariants = Invariants(world)
+        world.start()
+        world.run(12)
+        payment, pair = world.users.payment(), world.users.double_spend()
+        assert payment is not None and pair is not None
+        world.submit(0, payment)
+        world.submit(1, pair[0])
+        world.submit(2, pair[1])
+        world.run(6)
+        self.assertIn(payment.txid, world.final_txids())
+        after = world.users.payment()
+        assert after is not None
+        world.submit(0, after)
+        world.run(3)
+        self.assertIn(after.txid, world.final_txids(), "it has learned to wait")
+        world.run(80)
+        self.assertEqual(len({tx.txid for tx in pair} & set(world.final_txids())), 1)
+        invariants.check_end()
 
 
 class StallTests(SynchronousTestCase):

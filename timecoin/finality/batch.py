@@ -260,8 +260,8 @@ class Batches:
 
     def _second_wave(self, request: int, poll: Poll) -> list[Effect]:
         rest, poll.later, poll.last = poll.later, (), True
-        pause_ms = self._context.params.answer_timeout_ms
-        return [*self._ask(request, poll, list(rest)), StartTimer(("poll", request), pause_ms)]
+        timer = StartTimer(("poll", request), self._context.patience_ms)
+        return [*self._ask(request, poll, list(rest)), timer]
 
     def _close(self, request: int, now_ms: int) -> list[Effect]:
         poll = self._polls.pop(request)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from timecoin.crypto.keys import Verify
 from timecoin.finality.committee import Committee
-from timecoin.finality.parameters import FRESH_TIP_MS
+from timecoin.finality.parameters import FRESH_TIP_MS, MAX_PATIENCE
 from timecoin.finality.ports import FinalityChain, FindBody
 from timecoin.finality.schedule import Schedule
 from timecoin.mempool.pool import Pool
@@ -47,6 +47,16 @@ class Context:
     catching_up: bool = False
     tip_since_ms: int = 0
     """When this node connected its tip."""
+    patience_ms: int = field(init=False)
+    """How long a poll waits for answers: more once some came too late, as over slow links."""
+
+    def __post_init__(self) -> None:
+        self.patience_ms = self.params.answer_timeout_ms
+
+    def answered_late(self) -> None:
+        """A member's answer came when its poll was over."""
+        limit_ms = MAX_PATIENCE * self.params.answer_timeout_ms
+        self.patience_ms = min(limit_ms, 2 * self.patience_ms)
 
     def anchor(self, now_ms: int) -> int:
         """The anchor for a poll begun now: a tip that others may not have yet is not used."""

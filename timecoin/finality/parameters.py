@@ -10,6 +10,9 @@ from timecoin import params
 FRESH_TIP_MS = 1_000
 """While the tip is younger, polls are anchored at the block before it, which everybody has."""
 
+MAX_PATIENCE = 8
+"""Most multiples of the answer time-out that a poll waits for members behind slow links."""
+
 RETRY_MAX_MS = 16_000
 """Longest pause between two polls of one transaction, or two repetitions of one receipt."""
 

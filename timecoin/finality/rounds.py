@@ -103,7 +103,7 @@ class Rounds:
         for peer in peers:
             bodies = tuple(tx for tx in asked if (peer, tx.txid) not in self._known)
             effects.append(Send(peer, Query(request, anchor, wtxids, bodies, False)))
-        effects.append(StartTimer(("round",), self._params.answer_timeout_ms))
+        effects.append(StartTimer(("round",), self._context.patience_ms))
         return effects, ()
 
     def take(
