@@ -22,7 +22,9 @@ class _Calls(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        self.server.bodies.append(raw)
+        body = json.loads(raw)
         self.server.seen.append((self.client_address[1], self.headers["authorization"], body))
         status, content = self.server.answer(body)
         self.send_response(status)
@@ -41,6 +43,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Calls)
         self.seen: list[tuple[int, str, dict[str, Any]]] = []
+        self.bodies: list[bytes] = []
         self.answer: Answer = lambda call: result(call, None)
         self.closing = False
         self.closed = threading.Event()
@@ -91,6 +94,15 @@ class BlockingClientTests(SynchronousTestCase):
             b'{"jsonrpc":"2.0","result":90071992.54740993,"id":%d}' % call["id"],
         )
         self.assertEqual(self.client.call("getbalance"), Decimal("90071992.54740993"))
+
+    def test_amounts_are_sent_exactly(self) -> None:
+        self.client.call("createrawtransaction", [[], {"a": Decimal("90071992.54740993")}])
+        self.assertIn(b'{"a":90071992.54740993}', self.server.bodies[0])
+
+    def test_a_refused_login_tells_its_status(self) -> None:
+        self.server.answer = lambda call: (401, b"")
+        error = self.assertRaises(RpcUnreachable, self.client.call, "uptime")
+        self.assertEqual(error.status, 401)
 
     def test_one_connection_is_kept(self) -> None:
         for _ in range(3):

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 MAX_ANSWER_BYTES = 64 << 20
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")  # the standard one knows no Decimal
 
 
 class RpcCallError(Exception):
@@ -30,6 +34,11 @@ class RpcCallError(Exception):
 
 class RpcUnreachable(Exception):
     """No usable answer: nobody listens, a time-out, a refused login, or no JSON-RPC."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        """``status``: that of HTTP, when it was the only answer."""
+        super().__init__(reason)
+        self.status = status
 
 
 class BlockingClient:
@@ -69,7 +78,7 @@ class BlockingClient:
         params: Sequence[object] | Mapping[str, object] = (),
         timeout_s: float | None = None,
     ) -> Any:
-        """The result of ``method``; ``params`` by position or by name.
+        """The result of ``method``; ``params`` by position or by name, amounts as ``Decimal``.
 
         :class:`RpcCallError` for the node's own refusal, :class:`RpcUnreachable` for no answer
         within ``timeout_s`` (by default the client's).
@@ -81,7 +90,7 @@ class BlockingClient:
             "params": dict(params) if isinstance(params, Mapping) else list(params),
             "id": number,
         }
-        answer = self._exchange(json.dumps(request).encode(), timeout_s or self._timeout_s)
+        answer = self._exchange(_ENCODER.encode(request), timeout_s or self._timeout_s)
         match answer:
             case {"id": found, "result": result} if found == number:
                 return result
@@ -105,7 +114,7 @@ class BlockingClient:
             self.close()
             raise RpcUnreachable(f"{self.url}: an answer above {MAX_ANSWER_BYTES} bytes")
         if status != http.client.OK:
-            raise RpcUnreachable(f"{self.url}: HTTP status {status}")
+            raise RpcUnreachable(f"{self.url}: HTTP status {status}", status)
         try:
             return json.loads(raw, parse_float=Decimal)
         except (ValueError, RecursionError) as error:

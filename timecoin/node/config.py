@@ -115,13 +115,15 @@ def load_config(arguments: Mapping[str, Sequence[str]], config_path: Path | None
     Without ``config_path``, DATADIR/timecoin.conf is read if there is one. :class:`ConfigError`
     for anything that cannot be used.
     """
-    given = _parse_arguments(arguments)
-    if config_path is None:
-        default = _datadir(given) / CONFIG_NAME
-        config_path = default if default.is_file() else None
-    if config_path is not None:
-        given = read_config(config_path) | given
-    return _settle(given)
+    config_path = config_path or find_config(arguments)
+    given = {} if config_path is None else read_config(config_path)
+    return _settle(given | _parse_arguments(arguments))
+
+
+def find_config(arguments: Mapping[str, Sequence[str]]) -> Path | None:
+    """The file that is read when none is named: DATADIR/timecoin.conf; None if there is none."""
+    default = _datadir(_parse_arguments(arguments)) / CONFIG_NAME
+    return default if default.is_file() else None
 
 
 def read_config(path: Path) -> dict[str, Any]:
