@@ -106,6 +106,44 @@ class AnswerTests(SynchronousTestCase):
         self.world.receive(self.poller, self.members[0], answer)
         self.assertEqual(self.poller.blames, [])
 
+    def test_late_votes_count(self) -> None:
+        """Under load everybody is late: a network that threw such votes away would collapse."""
+        answers = [self.answer_of(node) for node in self.members]
+        self.world.run(1_000)
+        for node, answer in zip(self.members, answers, strict=True):
+            self.world.receive(self.poller, node, answer)
+        self.assertTrue(self.is_certified())
+        self.assertEqual(len(queries(self.poller)), 3)
+
+    def test_only_who_has_not_voted_is_asked_again_and_after_a_pause(self) -> None:
+        first, second = self.members
+        self.world.receive(self.poller, first, self.answer_of(first))
+        self.world.run(1_900)
+        before = len(queries(self.poller))
+        self.world.run(1_500)
+        again = queries(self.poller)[before:]
+        self.assertNotIn(first.name, [peer for peer, _ in again])
+        self.assertIn(second.name, [peer for peer, _ in again])
+        self.assertEqual({query.request for _, query in again}, {self.query.request})
+
+    def test_after_a_second_question_two_answers_are_no_fault(self) -> None:
+        _, second = self.members
+        known = self.answer_of(second)
+        unknown = msgspec.structs.replace(known, answers=(TxAnswer(Code.UNKNOWN, b""),), vote=None)
+        self.world.run(3_500)
+        self.world.receive(self.poller, second, unknown)
+        self.world.receive(self.poller, second, known)
+        self.assertEqual(self.poller.blames, [])
+        self.assertEqual(self.poller.finality.statistics().votes_received, 1)
+
+    def test_a_poll_of_what_waits_no_longer_is_not_repeated(self) -> None:
+        self.world.run(1_000)
+        before = len(queries(self.poller))
+        self.poller.finality._context.pool.certify(self.tx.txid, self.world.now_ms)
+        self.world.run(3_000)
+        self.assertEqual(len(queries(self.poller)), before)
+        self.assertEqual(self.poller.finality.statistics().running_polls, 0)
+
     def test_answer_of_the_wrong_length(self) -> None:
         answer = self.answer_of(self.members[0])
         long = msgspec.structs.replace(answer, answers=answer.answers * 2)

@@ -59,6 +59,8 @@ class Batches:
         self._polled: dict[bytes, int] = {}
         self._failures: dict[bytes, int] = {}
         self._failed: dict[bytes, tuple[bytes, ...]] = {}
+        self._overdue: dict[bytes, int] = {}
+        """Polls by root that wait on: a vote that comes late is a vote."""
         self._formed: list[Formed] = []
         self.polls_begun = 0
         self.transactions_polled = 0
@@ -103,6 +105,9 @@ class Batches:
     def add_again(self, root: bytes, now_ms: int) -> list[Effect]:
         """The task (BATCH, root) is due. The same batch has the same root, so members that voted
         give the same vote once more; in other company they would refuse a second one."""
+        request = self._overdue.pop(root, None)
+        if request is not None:
+            return self._ask_again(request, now_ms)
         effects = self.flush(now_ms)
         for txid in self._failed.pop(root, ()):
             if not self.is_polled(txid):
@@ -117,12 +122,12 @@ class Batches:
 
     def watch(self, txid: bytes, now_ms: int) -> None:
         """``txid`` has entered the pool: poll it if nobody else brings a certificate in time."""
-        delay_ms = self._context.jitter(self._context.params.repoll_ms)
+        delay_ms = self._context.jitter(self._context.pace.pause_ms(now_ms))
         self._context.schedule.put((POLL, txid), now_ms + delay_ms)
 
     def later(self, txid: bytes, now_ms: int) -> None:
         """``txid`` was polled in vain: again, and later each time."""
-        self._context.schedule.put((POLL, txid), now_ms + self._pause(txid))
+        self._context.schedule.put((POLL, txid), now_ms + self._pause(txid, now_ms))
 
     def forget(self, txid: bytes) -> None:
         """``txid`` is certified or waits no longer."""
@@ -187,13 +192,7 @@ class Batches:
             for tx in batch:
                 self.later(tx.txid, now_ms)
             return effects
-        weights = union_weights(snapshots)
-        weights.pop(key.public, None)
-        order = [
-            (peer, voter)
-            for voter in stake_order(weights, context.rng)
-            if (peer := context.committee.peer_of(voter)) is not None
-        ]
+        order = self._order(key.public, snapshots)
         voters = [voter for _, voter in order]
         extra = context.params.extra_weight_percent
         count = first_wave((key.public,), voters, snapshots, extra)
@@ -212,6 +211,16 @@ class Batches:
         effects.append(StartTimer(("poll", request), context.params.second_wave_ms))
         return effects
 
+    def _order(self, own: bytes, snapshots: tuple[ActiveSet, ...]) -> list[tuple[bytes, bytes]]:
+        """Peers of the other members and their voting keys, in a stake-weighted random order."""
+        weights = union_weights(snapshots)
+        weights.pop(own, None)
+        return [
+            (peer, voter)
+            for voter in stake_order(weights, self._context.rng)
+            if (peer := self._context.committee.peer_of(voter)) is not None
+        ]
+
     def _ask(self, request: int, poll: Poll, peers: list[tuple[bytes, bytes]]) -> list[Effect]:
         wtxids = tuple(tx.wtxid for tx in poll.batch)
         query = Query(request, poll.anchor, wtxids, poll.batch, True)
@@ -222,11 +231,11 @@ class Batches:
         """An answer to a running poll; a vote is checked once and counted by the snapshots."""
         poll = self._polls[answer.request]
         voter = poll.asked.get(peer)
-        if voter is None or peer in poll.answered:
+        if voter is None or (peer in poll.answered and not poll.repeats):
             return [Blame(peer, UNSOLICITED_POINTS, "answer that was not asked for")]
         if len(answer.answers) != len(poll.batch):
             return [Blame(peer, MALFORMED_POINTS, "answer does not fit the query")]
-        if answer.vote is not None:
+        if answer.vote is not None and voter not in poll.votes:
             fault = self._check(poll, voter, answer.vote)
             if fault is not None:
                 return [Blame(peer, BAD_SIGNATURE_POINTS, fault)]
@@ -256,7 +265,38 @@ class Batches:
         poll = self._polls.get(request)
         if poll is None:
             return []
-        return self._close(request, now_ms) if poll.last else self._second_wave(request, poll)
+        if not poll.last:
+            return self._second_wave(request, poll)
+        return self._close(request, now_ms) if poll.certified() else self._wait_on(request, now_ms)
+
+    def _wait_on(self, request: int, now_ms: int) -> list[Effect]:
+        """Too few have answered in time. Who is slow under load must not be asked once more for
+        that alone, nor may its vote be thrown away: wait, and ask again after a longer pause."""
+        poll = self._polls[request]
+        if self._overdue.setdefault(poll.root, request) != request:
+            return self._close(request, now_ms)
+        pause_ms = max([self._pause(tx.txid, now_ms) for tx in poll.batch])
+        self._context.schedule.put((BATCH, poll.root), now_ms + pause_ms)
+        return []
+
+    def _ask_again(self, request: int, now_ms: int) -> list[Effect]:
+        """Ask whoever is linked now and has not voted, unless nothing waits any more."""
+        poll = self._polls[request]
+        own = self._context.committee.key
+        if own is None or not any(self._is_waiting(tx) for tx in poll.batch):
+            return self._close(request, now_ms)
+        order = self._order(own.public, poll.snapshots)
+        silent = [(peer, voter) for peer, voter in order if voter not in poll.votes]
+        if not silent:
+            return self._close(request, now_ms)
+        poll.repeats += 1
+        for peer, _ in silent:
+            poll.answered.pop(peer, None)
+        return [*self._ask(request, poll, silent), *self._wait_on(request, now_ms)]
+
+    def _is_waiting(self, tx: Transaction) -> bool:
+        entry = self._context.pool.entry(tx.txid)
+        return entry is not None and not entry.certified
 
     def _second_wave(self, request: int, poll: Poll) -> list[Effect]:
         rest, poll.later, poll.last = poll.later, (), True
@@ -264,7 +304,11 @@ class Batches:
         return [*self._ask(request, poll, list(rest)), timer]
 
     def _close(self, request: int, now_ms: int) -> list[Effect]:
+        full = len(self._polls) == MAX_RUNNING_POLLS
         poll = self._polls.pop(request)
+        if self._overdue.get(poll.root) == request:
+            del self._overdue[poll.root]
+            self._context.schedule.drop((BATCH, poll.root))
         certified = poll.certified()
         for tx in poll.batch:
             self._polled.pop(tx.txid, None)
@@ -273,11 +317,11 @@ class Batches:
         failed = tuple(
             tx.txid
             for leaf, tx in enumerate(poll.batch)
-            if leaf not in certified and tx.txid in self._context.pool
+            if leaf not in certified and self._is_waiting(tx)
         )
         if failed:
             self._repeat(failed, now_ms)
-        return self.flush(now_ms) if self._queue and not self._polls else []
+        return self.flush(now_ms) if self._queue and (full or not self._polls) else []
 
     def _repeat(self, failed: tuple[bytes, ...], now_ms: int) -> None:
         if len(self._failed) >= MAX_RETRIES:
@@ -285,14 +329,15 @@ class Batches:
                 self.later(txid, now_ms)
             return
         root = merkle_root(failed)
-        pause_ms = max([self._pause(txid) for txid in failed])
+        pause_ms = max([self._pause(txid, now_ms) for txid in failed])
         self._failed[root] = failed
         self._context.schedule.put((BATCH, root), now_ms + pause_ms)
 
-    def _pause(self, txid: bytes) -> int:
+    def _pause(self, txid: bytes, now_ms: int) -> int:
         failures = self._failures.get(txid, 0)
         self._failures[txid] = failures + 1
-        pause_ms = min(RETRY_MAX_MS, self._context.params.repoll_ms << min(failures, 10))
+        usual_ms = self._context.pace.pause_ms(now_ms)
+        pause_ms = min(RETRY_MAX_MS, usual_ms << min(failures, 10))
         return self._context.jitter(pause_ms)
 
     def connected(self, now_ms: int) -> list[Effect]:

@@ -7,6 +7,7 @@ from random import Random
 
 from timecoin.crypto.keys import Verify
 from timecoin.finality.committee import Committee
+from timecoin.finality.pace import Pace
 from timecoin.finality.parameters import FRESH_TIP_MS, MAX_PATIENCE
 from timecoin.finality.ports import FinalityChain, FindBody
 from timecoin.finality.schedule import Schedule
@@ -41,6 +42,7 @@ class Context:
     find: FindBody
     committee: Committee
     schedule: Schedule
+    pace: Pace
     requests: Requests
     rng: Random
     verify: Verify

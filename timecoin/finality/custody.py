@@ -118,7 +118,7 @@ class Custody:
         held = self._certificates.put(certificate, waiting, len(data), now_ms)
         effects: list[Effect] = [Record(CERTIFICATES, held.key, data)]
         effects += self._intake.certified(tuple(held.waiting), now_ms)
-        pause_ms = context.jitter(context.params.repoll_ms)
+        pause_ms = context.jitter(context.pace.pause_ms(now_ms))
         context.schedule.put((REPEAT, held.key), now_ms + pause_ms)
         return effects, held
 

@@ -120,13 +120,15 @@ class Intake:
 
     def _certify(self, txid: bytes, now_ms: int) -> tuple[tuple[Transaction, ...], list[Effect]]:
         """Make the outputs of ``txid`` spendable; returns the orphans that this lets in."""
-        tx = self._context.pool.get(txid)
-        if tx is None:
+        entry = self._context.pool.entry(txid)
+        if entry is None:
             return (), []
+        tx = entry.tx
         self._stored.append(txid)
         if txid in self._certified_ms:
             return (), []
         self._certified_ms[txid] = now_ms
+        self._context.pace.heard(now_ms - entry.received_ms, now_ms)
         admitted = self._context.pool.certify(txid, now_ms)
         self._contests.pin(txid)
         effects: list[Effect] = [

@@ -27,6 +27,7 @@ from timecoin.finality.messages import (
     Receipts,
     Relay,
 )
+from timecoin.finality.pace import Pace
 from timecoin.finality.parameters import SWEEP_MS, UNSOLICITED_POINTS
 from timecoin.finality.parts import make_parts
 from timecoin.finality.ports import FinalityChain, FindBody
@@ -74,6 +75,7 @@ class Finality:
             find=find,
             committee=Committee(chain, key, rng),
             schedule=Schedule(),
+            pace=Pace(params.repoll_ms),
             requests=Requests(rng),
             rng=rng,
             verify=verify,

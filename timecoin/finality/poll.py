@@ -68,6 +68,8 @@ class Poll:
     """Peers that were asked, with the voting key that each had proved by then."""
     last: bool = False
     """Whether everybody has been asked."""
+    repeats: int = 0
+    """How often those who had not voted were asked again."""
     answered: dict[bytes, None] = field(default_factory=dict)
     votes: dict[bytes, VoteReply] = field(default_factory=dict)
     tally: VoteTally = field(init=False)

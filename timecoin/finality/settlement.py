@@ -105,7 +105,8 @@ class Settlement:
         if held is None or all(self._certificates.is_final(txid) for txid in held.waiting):
             return []
         committee = self._context.committee
-        pause_ms = min(RETRY_MAX_MS, self._context.params.repoll_ms << min(held.repeats, 10))
+        usual_ms = self._context.pace.pause_ms(now_ms)
+        pause_ms = min(RETRY_MAX_MS, usual_ms << min(held.repeats, 10))
         held.repeats += 1
         self._context.schedule.put((REPEAT, key), now_ms + self._context.jitter(pause_ms))
         question = GetCertificate(held.certificate.root)

@@ -44,7 +44,7 @@ EX_FAILURE = 1
 DEFAULT_LOG_FILE = "twistd.log"
 YOUNG_OBJECTS = 50_000
 """New objects between two runs of the cycle collector, 700 by default: a node allocates so fast
-that a third of a block's time went into looking for cycles among values that cannot have any."""
+that much of its time went into looking for cycles among values that cannot have any."""
 
 _log = Logger("timecoin.node")
 
