@@ -20,6 +20,7 @@ from tests.support.ledger_kit import (
 )
 from timecoin.crypto.keys import verify
 from timecoin.ledger.connect import Coin
+from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.signing import with_witnesses
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo
@@ -142,6 +143,33 @@ class PoolTests(SynchronousTestCase):
         self.pool.lock(first.txid)
         self.assertEqual(self.pool.submit(third, 0).rule, "txn-mempool-conflict")
         self.assertNotIn(third.txid, self.pool)
+
+    def test_probe_says_what_submit_would(self) -> None:
+        first, second = payment(0), payment(0, 2 * TIME)
+        cheap = pay(CHAIN_ID, user(1), coin(START, 1), user(2), TIME, fee_units=1)
+        child = pay(CHAIN_ID, user(1), created(first, 0), user(2), TIME // 2)
+        self.assertEqual(self.pool.probe(first), FEE_UNITS)
+        self.accept(first)
+        self.assertEqual(self.pool.probe(second), FEE_UNITS, "an open contest")
+        self.pool.lock(first.txid)
+        for tx in (second, cheap, child, payment(3, 10)):
+            broken = self.assertRaises(RuleBroken, self.pool.probe, tx)
+            verdict = self.pool.submit(tx, 0)
+            self.assertEqual((broken.rule, broken.detail), (verdict.rule, verdict.detail))
+        self.assertEqual(self.pool.txids(), (first.txid,))
+
+    def test_probe_of_a_full_pool_changes_nothing(self) -> None:
+        pool = self.make(PoolLimits(max_pending=1, max_conflicts=1))
+        tx, dear = payment(0), payment(1, fee_units=2 * FEE_UNITS)
+        pool.admit(tx, 0)
+        self.assertEqual(pool.probe(dear), 2 * FEE_UNITS)
+        self.assertEqual(pool.txids(), (tx.txid,))
+        broken = self.assertRaises(RuleBroken, pool.probe, payment(1))
+        self.assertEqual(broken.rule, "mempool-full")
+        broken = self.assertRaises(RuleBroken, pool.probe, payment(0, fee_units=2 * FEE_UNITS))
+        self.assertEqual(broken.rule, "too-many-conflicts")
+        self.assertIs(pool.admit(dear, 0).admission, Admission.ACCEPTED)
+        self.assertEqual(pool.txids(), (dear.txid,), "what was probed is still evicted first")
 
     def test_conflicts_of_one_output_are_bounded(self) -> None:
         self.pool = self.make(PoolLimits(max_conflicts=2))

@@ -157,17 +157,23 @@ class Pool:
         """
         if tx.txid in self._entries or self._view.archived(tx.txid) is not None:
             return Verdict(Admission.KNOWN)
-        for txid in self._spends.conflicts(tx):
-            if self._entries[txid].pinned:
-                detail = f"an input is already spent by {txid.hex()}"
-                return Verdict(Admission.REFUSED, "txn-mempool-conflict", detail)
         try:
-            check_structure(tx)
+            self._check_submitted(tx)
         except RuleBroken as broken:
             return Verdict(Admission.REFUSED, broken.rule, broken.detail)
-        if self._missing(tx) is not None:
-            return self._refuse_missing()
         return self.admit(tx, now_ms)
+
+    def probe(self, tx: Transaction) -> int:
+        """The fee in units with which :meth:`submit` would take the unknown ``tx``.
+
+        ``RuleBroken`` says why it would not. Nothing changes.
+        """
+        self._check_submitted(tx)
+        self._check_policy(tx)
+        fee_units = self._check_spend(tx)
+        self._check_crowd(tx)
+        self._spare(self._victims(fee_units, len(tx.encoded)))
+        return fee_units
 
     def admit(self, tx: Transaction, now_ms: int, certified: bool = False) -> Verdict:
         """Judge ``tx`` by the ledger's rules and take it in, or say why not.
@@ -189,19 +195,10 @@ class Pool:
             missing = self._missing(tx)
             if missing is not None:
                 if self._spent_in_chain(missing):
-                    return self._remember(tx, self._refuse_missing())
+                    return self._remember(tx, Verdict(Admission.REFUSED, *_MISSING))
                 self._orphans.add(tx)
                 return Verdict(Admission.ORPHAN, "orphan", f"waits for {missing[:32].hex()}")
-            spent = [found for point in tx.outpoints if (found := self.utxo(point)) is not None]
-            fee_units = check_spend(
-                tx,
-                spent,
-                self._chain_id,
-                self._view.tip_height + 1,
-                self._view.tip_time_ms,
-                self._verify,
-                memo=self._memo,
-            )
+            fee_units = self._check_spend(tx)
         except RuleBroken as broken:
             verdict = Verdict(Admission.REFUSED, broken.rule, broken.detail)
             return verdict if broken.rule in _PASSING else self._remember(tx, verdict)
@@ -209,11 +206,14 @@ class Pool:
 
     def _insert(self, tx: Transaction, fee_units: int, now_ms: int, certified: bool) -> Verdict:
         size = len(tx.encoded)
-        crowded = any(len(self.spenders(p)) >= self._limits.max_conflicts for p in tx.outpoints)
-        if crowded and not certified:
-            return Verdict(Admission.REFUSED, "too-many-conflicts", "conflict set is full")
-        if not certified and not self._make_room(fee_units, size):
-            return Verdict(Admission.REFUSED, "mempool-full", "fee rate below the pool's lowest")
+        if not certified:
+            try:
+                self._check_crowd(tx)
+                victims = self._victims(fee_units, size)
+            except RuleBroken as broken:
+                return Verdict(Admission.REFUSED, broken.rule, broken.detail)
+            for candidate in victims:
+                self._remove(candidate.entry)
         self._sequence += 1
         entry = PoolEntry(tx, fee_units, size, now_ms, self._sequence)
         self._entries[tx.txid] = entry
@@ -231,10 +231,37 @@ class Pool:
             self._cheapest = [ByFeeRate(e) for e in self._entries.values() if not e.pinned]
             heapq.heapify(self._cheapest)
 
+    def _check_submitted(self, tx: Transaction) -> None:
+        """What a user is told at once: structure, a spend that others rely on, unknown inputs."""
+        for txid in self._spends.conflicts(tx):
+            if self._entries[txid].pinned:
+                detail = f"an input is already spent by {txid.hex()}"
+                raise RuleBroken("txn-mempool-conflict", detail)
+        check_structure(tx)
+        if self._missing(tx) is not None:
+            raise RuleBroken(*_MISSING)
+
     def _check_policy(self, tx: Transaction) -> None:
         for index, output in enumerate(tx.outputs):
             if is_dust(output):
                 raise RuleBroken("dust", f"output {index} is below the dust limit")
+
+    def _check_spend(self, tx: Transaction) -> int:
+        """The fee of ``tx``, none of whose inputs is missing."""
+        spent = [found for point in tx.outpoints if (found := self.utxo(point)) is not None]
+        return check_spend(
+            tx,
+            spent,
+            self._chain_id,
+            self._view.tip_height + 1,
+            self._view.tip_time_ms,
+            self._verify,
+            memo=self._memo,
+        )
+
+    def _check_crowd(self, tx: Transaction) -> None:
+        if any(len(self.spenders(p)) >= self._limits.max_conflicts for p in tx.outpoints):
+            raise RuleBroken("too-many-conflicts", "conflict set is full")
 
     def _missing(self, tx: Transaction) -> Outpoint | None:
         return next((point for point in tx.outpoints if self.utxo(point) is None), None)
@@ -242,19 +269,17 @@ class Pool:
     def _spent_in_chain(self, point: Outpoint) -> bool:
         return self._view.archived(point[:32]) is not None
 
-    @staticmethod
-    def _refuse_missing() -> Verdict:
-        detail = "an input does not exist or is spent"
-        return Verdict(Admission.REFUSED, "bad-txns-inputs-missingorspent", detail)
-
     def _remember(self, tx: Transaction, verdict: Verdict) -> Verdict:
         self._refused[tx.wtxid] = verdict
         if len(self._refused) > self._limits.max_refused:
             self._refused.popitem(last=False)
         return verdict
 
-    def _make_room(self, fee_units: int, size: int) -> bool:
-        """Evict cheaper entries until one of ``size`` bytes fits; False changes nothing."""
+    def _victims(self, fee_units: int, size: int) -> list[ByFeeRate]:
+        """Cheaper entries, taken out of the eviction order, in whose place ``size`` bytes fit.
+
+        ``RuleBroken`` when there are not enough: then nothing has changed.
+        """
         pending = len(self._entries) - self._certified
         surplus_count = pending + 1 - self._limits.max_pending
         surplus_bytes = self._bytes + size - self._limits.max_bytes
@@ -271,12 +296,13 @@ class Pool:
             surplus_count -= 1
             surplus_bytes -= entry.size
         if surplus_count > 0 or surplus_bytes > 0:
-            for candidate in victims:
-                heapq.heappush(self._cheapest, candidate)
-            return False
+            self._spare(victims)
+            raise RuleBroken("mempool-full", "fee rate below the pool's lowest")
+        return victims
+
+    def _spare(self, victims: Sequence[ByFeeRate]) -> None:
         for candidate in victims:
-            self._remove(candidate.entry)
-        return True
+            heapq.heappush(self._cheapest, candidate)
 
     # what finality and the chain tell
 
@@ -366,3 +392,5 @@ class Pool:
 
 _PASSING = frozenset({"non-final", "bad-txns-premature-spend-of-coinbase", "stake-frozen"})
 """Rules that time heals: their refusals are not remembered."""
+
+_MISSING = ("bad-txns-inputs-missingorspent", "an input does not exist or is spent")

@@ -60,6 +60,24 @@ class BlockReader:
         block = self._views.block(height)
         return encode(self._genesis if block is None else block)
 
+    def encoded_header(self, height: int) -> bytes:
+        """Canonical bytes that the block's hash covers."""
+        header = self._views.header(height)
+        return encode(self._genesis if header is None else header)
+
+    def header_summary(self, height: int) -> Json:
+        """The block without its transactions, votes and rewards."""
+        block = self._views.block(height)
+        if block is None:
+            shown = self._genesis_json()
+            return {name: shown[name] for name in _HEADER_OF_GENESIS if name in shown}
+        return {
+            **self._links_json(height, block.hash),
+            **_header_json(block.header),
+            "mediantime": median_time_ms(self._genesis, self._views, height) // 1000,
+            "nTx": 1 + len(block.body.entries),
+        }
+
     async def summary(self, height: int, with_transactions: bool) -> Json:
         """All that is known of the block; its transactions by txid or whole."""
         block = self._views.block(height)
@@ -191,6 +209,24 @@ class BlockReader:
             "evidence": [],
             "tx": [],
         }
+
+
+_HEADER_OF_GENESIS = (
+    "hash",
+    "confirmations",
+    "height",
+    "nextblockhash",
+    "version",
+    "time",
+    "timestamp_ms",
+    "mediantime",
+    "slot",
+    "slot_time",
+    "producer",
+    "round",
+    "vrf_proof",
+    "nTx",
+)
 
 
 def _header_json(header: Header) -> Json:

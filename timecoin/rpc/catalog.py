@@ -14,6 +14,8 @@ from timecoin.params import FinalityParams, Network
 from timecoin.rpc.audit import Audit
 from timecoin.rpc.blocks import BlockReader
 from timecoin.rpc.condition import Condition
+from timecoin.rpc.feeds import Feeds
+from timecoin.rpc.feerate import FeeRate
 from timecoin.rpc.lookup import Lookup
 from timecoin.rpc.methods.addresses import AddressMethods
 from timecoin.rpc.methods.agreement import AgreementMethods
@@ -23,6 +25,8 @@ from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
 from timecoin.rpc.methods.masternodes import MasternodeMethods
 from timecoin.rpc.methods.mempool import MempoolMethods
 from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
+from timecoin.rpc.methods.outputs import OutputMethods
+from timecoin.rpc.methods.raw import RawMethods
 from timecoin.rpc.methods.transactions import TransactionMethods
 from timecoin.rpc.methods.wallet import WalletMethods
 from timecoin.rpc.ports import (
@@ -34,6 +38,7 @@ from timecoin.rpc.ports import (
     SyncReader,
 )
 from timecoin.rpc.reports import Reports
+from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.waiters import FinalityWaiters
 from timecoin.wallet.service import WalletService
 
@@ -66,12 +71,14 @@ class NodeParts:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Method groups to publish, the two reports, and the waiting calls, which have to be told of
-    every ``StatusChanged``."""
+    """Method groups to publish, what ``/ws`` offers and the two reports; besides, what has to be
+    told: ``waiters`` and ``feeds`` of every ``StatusChanged``, ``feeds`` of every new block."""
 
     groups: tuple[object, ...]
     reports: Reports
     waiters: FinalityWaiters
+    streams: Streams
+    feeds: Feeds
 
 
 def make_catalog(parts: NodeParts) -> Catalog:
@@ -95,6 +102,15 @@ def make_catalog(parts: NodeParts) -> Catalog:
             parts.size_on_disk,
         ),
         TransactionMethods(views, lookup, finality, condition, parts.submit, parts.wallet.wallet),
+        RawMethods(
+            views,
+            lookup,
+            parts.pool,
+            FeeRate(parts.pool, parts.pool_limits, clock),
+            condition,
+            clock,
+        ),
+        OutputMethods(views, lookup, parts.pool),
         FinalityMethods(views, finality, wait),
         MempoolMethods(parts.pool, parts.pool_limits, finality, clock),
         WalletMethods(parts.wallet, network, parts.submit, condition, wait),
@@ -113,4 +129,6 @@ def make_catalog(parts: NodeParts) -> Catalog:
         MasternodeMethods(network, parts.identity, parts.peers, views),
     )
     reports = Reports(network, views, parts.pool, finality, parts.peers, condition)
-    return Catalog(groups, reports, waiters)
+    streams = Streams(network, Subscriptions())
+    feeds = Feeds(streams.subscriptions, parts.pool, lookup)
+    return Catalog(groups, reports, waiters, streams, feeds)

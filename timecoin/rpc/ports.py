@@ -33,6 +33,9 @@ class PoolReader(Protocol):
     def conflicts(self, txid: bytes) -> tuple[bytes, ...]:
         """Waiting transactions that conflict with the waiting ``txid``."""
 
+    def probe(self, tx: Transaction) -> int:
+        """The fee in units at which ``tx`` would be taken; ``RuleBroken`` if it would not be."""
+
     def stats(self) -> PoolStats:
         """Figures of this moment."""
 

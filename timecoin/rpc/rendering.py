@@ -6,10 +6,21 @@ from collections.abc import Callable
 
 from timecoin.crypto.address import encode_address
 from timecoin.ledger.check import NULL_TXID
-from timecoin.ledger.script import Data, Multisig, PayToPubkeyHash, Stake, parse_script
+from timecoin.ledger.rules import RuleBroken
+from timecoin.ledger.script import (
+    PAY_TO_PUBKEY_HASH_BYTES,
+    TAG_PAY_TO_PUBKEY_HASH,
+    Data,
+    Multisig,
+    PayToPubkeyHash,
+    Stake,
+    parse_script,
+)
 from timecoin.ledger.transaction import Outpoint, Transaction, TxInput, TxOutput
 from timecoin.params import Network
 from timecoin.rpc.jsonvalues import amount_json
+
+_PAY_TO_PUBKEY_HASH = bytes((TAG_PAY_TO_PUBKEY_HASH,))
 
 Json = dict[str, object]
 FindOutput = Callable[[Outpoint], TxOutput | None]
@@ -18,21 +29,24 @@ FindOutput = Callable[[Outpoint], TxOutput | None]
 
 def is_reward(tx: Transaction) -> bool:
     """Whether ``tx`` is a block's reward: its one input names no transaction."""
-    return tx.inputs[0].prev_txid == NULL_TXID
+    return bool(tx.inputs) and tx.inputs[0].prev_txid == NULL_TXID
 
 
 def script_address(network: Network, script: bytes) -> str | None:
     """The address that ``script`` pays to; None for scripts that no address stands for."""
-    parsed = parse_script(script)
-    if isinstance(parsed, PayToPubkeyHash):
-        return encode_address(network, parsed.pubkey_hash)
+    if script[:1] == _PAY_TO_PUBKEY_HASH and len(script) == PAY_TO_PUBKEY_HASH_BYTES:
+        return encode_address(network, script[1:])
     return None
 
 
 def script_json(network: Network, script: bytes) -> Json:
-    """A lock script with its parts."""
+    """A lock script with its parts; the type of one that no rule allows is nonstandard."""
     shown: Json = {"hex": script.hex()}
-    match parse_script(script):
+    try:
+        parsed = parse_script(script)
+    except RuleBroken:
+        return shown | {"type": "nonstandard"}
+    match parsed:
         case PayToPubkeyHash(pubkey_hash):
             shown |= {"type": "pubkeyhash", "address": encode_address(network, pubkey_hash)}
         case Multisig(required, pubkeys):
@@ -62,7 +76,11 @@ def output_json(network: Network, output: TxOutput, index: int) -> Json:
 
 
 def transaction_json(tx: Transaction, network: Network, find_output: FindOutput) -> Json:
-    """``tx`` itself: nothing about its place in chain or pool. ``fee`` if all inputs are known."""
+    """``tx`` itself, valid or not: nothing about its place in chain or pool.
+
+    ``fee`` if all inputs are known.
+    """
+    missing = len(tx.inputs) - len(tx.witnesses)
     shown: Json = {
         "txid": tx.txid.hex(),
         "hash": tx.wtxid.hex(),
@@ -71,7 +89,7 @@ def transaction_json(tx: Transaction, network: Network, find_output: FindOutput)
         "locktime": tx.lock_time,
         "vin": [
             _input_json(item, witness, network, find_output)
-            for item, witness in zip(tx.inputs, tx.witnesses, strict=True)
+            for item, witness in zip(tx.inputs, tx.witnesses + ((),) * missing, strict=False)
         ],
         "vout": [output_json(network, output, n) for n, output in enumerate(tx.outputs)],
         "hex": tx.encoded.hex(),
@@ -83,7 +101,10 @@ def transaction_json(tx: Transaction, network: Network, find_output: FindOutput)
 
 
 def fee_of(tx: Transaction, find_output: FindOutput) -> int | None:
-    """What ``tx`` pays, in units; None for a reward and where an input is not known here."""
+    """What ``tx`` pays, in units; None for a reward and where an input is not known here.
+
+    None as well for one that pays out more than it spends.
+    """
     if is_reward(tx):
         return None
     available = 0
@@ -92,7 +113,8 @@ def fee_of(tx: Transaction, find_output: FindOutput) -> int | None:
         if spent is None:
             return None
         available += spent.value
-    return available - sum(output.value for output in tx.outputs)
+    fee_units = available - sum(output.value for output in tx.outputs)
+    return fee_units if fee_units >= 0 else None
 
 
 def _input_json(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from tests.rpc.methods.net import SLOT_S, RpcTestCase
 from timecoin.chain.views import UtxoAudit
 from timecoin.codec import decode
-from timecoin.ledger.block import Block
+from timecoin.ledger.block import Block, Header
 from timecoin.ledger.genesis import Genesis
 from timecoin.params import MAX_BLOCK_BYTES
 from timecoin.rpc.errors import INVALID_PARAMETER, INVALID_PARAMS, MISC_ERROR, NOT_FOUND, TYPE_ERROR
@@ -64,6 +64,28 @@ class BlockTests(RpcTestCase):
         (certificate,) = block["certificates"]
         self.assertEqual((certificate["anchor"], certificate["leaf_count"]), (0, 1))
         self.assert_keys(block, ["producer", "round", "vrf_proof", "avs_changes", "mediantime"])
+
+    def test_headers(self) -> None:
+        best = self.call("getbestblockhash")
+        self.assertEqual(best, self.call("getblockhash", 2))
+        for height in (0, 1, 2):
+            block = self.call("getblock", height)
+            header = self.call("getblockheader", block["hash"])
+            self.assertEqual(header, {name: block[name] for name in header})
+            self.assert_keys(header, ["hash", "height", "confirmations", "time", "nTx", "slot"])
+            self.assertNotIn("tx", header)
+        raw = bytes.fromhex(self.call("getblockheader", blockhash=best, verbose=False))
+        self.assertEqual(decode(raw, Header, 1_000).hash.hex(), best)
+        start = bytes.fromhex(self.call("getblockheader", self.call("getblockhash", 0), False))
+        self.assertEqual(decode(start, Genesis, MAX_BLOCK_BYTES), self.net.genesis)
+
+    def test_headers_refused(self) -> None:
+        self.refused(NOT_FOUND, "getblockheader", "00" * 32)
+        self.refused(INVALID_PARAMETER, "getblockheader", "00")
+        self.refused(TYPE_ERROR, "getblockheader", 1)
+        self.refused(TYPE_ERROR, "getblockheader", "00" * 32, 1)
+        self.refused(INVALID_PARAMS, "getblockheader")
+        self.refused(INVALID_PARAMS, "getbestblockhash", 1)
 
     def test_signatures_are_weighed(self) -> None:
         block = self.call("getblock", 1)

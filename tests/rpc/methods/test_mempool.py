@@ -7,7 +7,7 @@ from decimal import Decimal
 from tests.rpc.methods.net import RpcTestCase
 from tests.support import ledger_kit
 from tests.support.ledger_kit import TIME, user
-from timecoin.rpc.errors import INVALID_PARAMETER, INVALID_PARAMS, TYPE_ERROR
+from timecoin.rpc.errors import INVALID_PARAMETER, INVALID_PARAMS, NOT_FOUND, TYPE_ERROR
 
 
 class PoolTests(RpcTestCase):
@@ -56,6 +56,16 @@ class PoolTests(RpcTestCase):
         self.assertEqual((second["fee"], second["conflicts"]), (Decimal("0.002"), []))
         self.assertEqual(second["time"], int(self.net.clock.seconds()))
         self.assertIn(second["status"], ("seen", "sampling", "locally_accepted"))
+
+    def test_one_entry(self) -> None:
+        tx = self.net.payment(0)
+        self.refused(NOT_FOUND, "getmempoolentry", tx.txid.hex())
+        self.call("sendrawtransaction", tx.encoded.hex())
+        shown = self.call("getmempoolentry", tx.txid.hex())
+        self.assertEqual(shown, self.call("getrawmempool", True)[tx.txid.hex()])
+        self.refused(INVALID_PARAMETER, "getmempoolentry", "00")
+        self.refused(TYPE_ERROR, "getmempoolentry", 5)
+        self.refused(INVALID_PARAMS, "getmempoolentry")
 
     def test_parameters(self) -> None:
         self.refused(INVALID_PARAMETER, "getrawmempool", False, True)

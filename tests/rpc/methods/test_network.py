@@ -73,6 +73,28 @@ class PeerTests(RpcTestCase):
         self.assertEqual(info["relayfee"], Decimal("0.0001"))
         self.assertEqual((info["warnings"], info["protocolversion"]), ([], 1))
 
+    def test_counts(self) -> None:
+        self.assertEqual(self.call("getconnectioncount"), 2)
+        totals = self.call("getnettotals")
+        peers = self.call("getpeerinfo")
+        self.assertEqual(totals["totalbytessent"], sum(peer["bytessent"] for peer in peers))
+        self.assertEqual(totals["totalbytesrecv"], sum(peer["bytesrecv"] for peer in peers))
+        self.assertEqual(totals["timemillis"], self.net.now_ms)
+
+    def test_snapshot(self) -> None:
+        self.net.run_to_height(1)
+        for params in ((), (None,), (0,), (1,)):
+            shown = self.call("getavssnapshot", *params)
+            self.assertEqual(shown["height"], 0 if params == (0,) else 1)
+            self.assertEqual((shown["total"], shown["quorum"]), (300, 200))
+            pubkeys = [item["pubkey"] for item in shown["members"]]
+            self.assertEqual(pubkeys, sorted(v.pubkey.hex() for v in self.net.genesis.validators))
+            self.assertEqual(shown["root"], self.call("getblock", 1)["avs_root"])
+        for height in (2, -1, 2**63):
+            self.refused(INVALID_PARAMETER, "getavssnapshot", height)
+        self.refused(TYPE_ERROR, "getavssnapshot", "1")
+        self.refused(INVALID_PARAMS, "getavssnapshot", 1, 1)
+
     def test_links_that_are_gone(self) -> None:
         self.node.cut()
         self.assertEqual(self.call("getpeerinfo"), [])
@@ -189,6 +211,18 @@ class ControlTests(RpcTestCase):
 
 
 METHODS = {
+    "createrawtransaction",
+    "decoderawtransaction",
+    "estimatefee",
+    "estimatesmartfee",
+    "getavssnapshot",
+    "getbestblockhash",
+    "getblockheader",
+    "getconnectioncount",
+    "getmempoolentry",
+    "getnettotals",
+    "gettxout",
+    "testmempoolaccept",
     "getblockchaininfo",
     "getblockcount",
     "getblock",

@@ -57,6 +57,19 @@ class ChainMethods:
             raise RpcError(INVALID_PARAMETER, "Block height out of range")
         return found.hex()
 
+    @rpc_method()
+    def getbestblockhash(self) -> str:
+        """The hash of the newest final block."""
+        return self._views.tip.hash.hex()
+
+    @rpc_method()
+    def getblockheader(self, blockhash: Hash, verbose: bool = True) -> str | dict[str, object]:
+        """The header of a block, or with verbose false the bytes that its hash covers, in hex."""
+        height = self._height(blockhash)
+        if not verbose:
+            return self._blocks.encoded_header(height).hex()
+        return self._blocks.header_summary(height)
+
     @rpc_method(aliases={"blockhash": "block", "hash": "block", "height": "block"})
     async def getblock(
         self, block: Hash | Height, verbosity: bool | int = 1

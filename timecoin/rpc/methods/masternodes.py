@@ -10,11 +10,12 @@ from timecoin.masternodes.active_set import Member, Tier
 from timecoin.p2p.ports import PeerInfo
 from timecoin.params import Network
 from timecoin.quorum.tally import quorum_weight
+from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.methods.network import OwnIdentity
 from timecoin.rpc.ports import PeerReader
 from timecoin.rpc.rendering import Json
-from timecoin.rpc.valuetypes import Text
+from timecoin.rpc.valuetypes import Height, Text
 
 ACTIVE = "active"
 UNLINKED = "unlinked"
@@ -50,6 +51,32 @@ class MasternodeMethods:
             "active": sum(item["status"] == ACTIVE for item in listed),
             "total_weight": members.total_weight,
             "quorum_weight": quorum_weight(members.total_weight),
+        }
+
+    @rpc_method()
+    def getavssnapshot(self, height: Height | None = None) -> Json:
+        """The active set after the block at a height, by default the tip's, with its root.
+
+        Members are sorted by pubkey; their weights are what votes on it count by. Only the staked
+        ones count for total and quorum.
+        """
+        chosen = self._views.tip.height if height is None else height
+        snapshot = self._views.active_set(chosen)
+        if snapshot is None:
+            raise RpcError(INVALID_PARAMETER, "Block height out of range")
+        return {
+            "height": chosen,
+            "members": [
+                {
+                    "pubkey": member.pubkey.hex(),
+                    "weight": member.weight,
+                    "tier": Tier(member.tier).name.lower(),
+                }
+                for member in snapshot.members
+            ],
+            "total": snapshot.total_weight,
+            "quorum": quorum_weight(snapshot.total_weight),
+            "root": snapshot.root.hex(),
         }
 
     def _member_json(self, member: Member, link: PeerInfo | None) -> Json:

@@ -8,12 +8,13 @@ from timecoin import params
 from timecoin.ledger.transaction import outpoint
 from timecoin.mempool.entry import PoolEntry
 from timecoin.mempool.policy import PoolLimits
-from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
+from timecoin.rpc.errors import INVALID_PARAMETER, NOT_FOUND, RpcError
 from timecoin.rpc.jsonvalues import amount_json
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.ports import FinalityReader, PoolReader
 from timecoin.rpc.rendering import Json
 from timecoin.rpc.turns import in_turns
+from timecoin.rpc.valuetypes import Hash
 
 BYTES_PER_KILOBYTE = 1_000
 
@@ -76,6 +77,14 @@ class MempoolMethods:
             if entry is not None:
                 shown[txid.hex()] = self._entry_json(entry)
         return shown
+
+    @rpc_method()
+    def getmempoolentry(self, txid: Hash) -> Json:
+        """One waiting transaction as the verbose getrawmempool shows it."""
+        entry = self._pool.entry(txid)
+        if entry is None:
+            raise RpcError(NOT_FOUND, "Transaction not in mempool")
+        return self._entry_json(entry)
 
     def _entry_json(self, entry: PoolEntry) -> Json:
         tx = entry.tx

@@ -99,6 +99,21 @@ class NetworkMethods:
         }
 
     @rpc_method()
+    def getconnectioncount(self) -> int:
+        """The number of established links, in both directions."""
+        return len(self._network.peers())
+
+    @rpc_method()
+    def getnettotals(self) -> Json:
+        """Bytes over the links that are established now, and this node's clock."""
+        peers = self._network.peers()
+        return {
+            "totalbytesrecv": sum(peer.bytes_received for peer in peers),
+            "totalbytessent": sum(peer.bytes_sent for peer in peers),
+            "timemillis": self._condition.now_ms,
+        }
+
+    @rpc_method()
     def getnetworkinfo(self) -> Json:
         """This node's version, its links and where it listens. Fees are TIME per 1,000 bytes."""
         identity = self._identity

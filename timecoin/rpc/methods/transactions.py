@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from timecoin.chain.views import ChainViews
-from timecoin.codec import CodecError
-from timecoin.ledger.transaction import Transaction, decode_transaction
+from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.entry import Admission
-from timecoin.params import COINBASE_MATURITY_BLOCKS, MAX_TX_BYTES
+from timecoin.params import COINBASE_MATURITY_BLOCKS
 from timecoin.rpc.condition import Condition
 from timecoin.rpc.errors import (
     ALREADY_IN_CHAIN,
-    DECODE_ERROR,
     INVALID_PARAMETER,
     MISSING_INPUTS,
     NOT_FOUND,
@@ -21,14 +17,13 @@ from timecoin.rpc.errors import (
 from timecoin.rpc.jsonvalues import amount_json
 from timecoin.rpc.lookup import Found, Lookup
 from timecoin.rpc.method import rpc_method
+from timecoin.rpc.methods.raw import TransactionHex, read_transaction
 from timecoin.rpc.ports import FinalityReader, OwnEffect, Submit
 from timecoin.rpc.refusal import refusal
 from timecoin.rpc.rendering import Json, fee_of, script_address, transaction_json
-from timecoin.rpc.valuetypes import Amount, Hash, Hex
+from timecoin.rpc.valuetypes import Amount, Hash
 from timecoin.rpc.weights import finality_weights
 from timecoin.wallet.history import Detail, Effect
-
-TransactionHex = Annotated[bytes, Hex(1, MAX_TX_BYTES, label="hex", code=DECODE_ERROR)]
 
 BYTES_PER_KILOBYTE = 1_000
 
@@ -64,10 +59,7 @@ class TransactionMethods:
         -22 not a transaction, -25 missing inputs or too high a fee, -26 a rule is broken, -27
         archived already, -28 catching up.
         """
-        try:
-            tx = decode_transaction(hexstring)
-        except CodecError as error:
-            raise RpcError(DECODE_ERROR, f"TX decode failed: {error}") from error
+        tx = read_transaction(hexstring)
         self._condition.require_current()
         if self._views.transaction(tx.txid) is not None:
             raise RpcError(ALREADY_IN_CHAIN, "Transaction outputs already in utxo set")
