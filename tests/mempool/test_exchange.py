@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.ledger_kit import TIME, coin, genesis, pay, user
 from timecoin import params
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Blame, Emit, LinkDown, Received, Send, TimerFired
-from timecoin.mempool.exchange import BodiesFetched, Exchange, Fetch
+from timecoin.machine import Blame, Emit, LinkDown, Received, Send, StartTimer, TimerFired
+from timecoin.mempool.exchange import RETRY_MS, BodiesFetched, Exchange, Fetch
 from timecoin.mempool.messages import GetTransactions, Transactions
 
 START = genesis(users=4)
@@ -78,3 +78,18 @@ class ExchangeTests(SynchronousTestCase):
 
     def test_says_nothing_of_what_it_lacks(self) -> None:
         self.assertEqual(self.sends(Received(A, GetTransactions((bytes(32),)))), [])
+
+    def test_a_trickle_of_bodies_does_not_hold_up_the_rest(self) -> None:
+        """The peer asked first may send a body now and then: others are asked all the same."""
+        self.sends(Fetch((A, B), tuple(tx.wtxid for tx in TXS)))
+        effects = self.exchange.handle(Received(A, Transactions((TXS[0],))), 0)
+        self.assertEqual([e for e in effects if isinstance(e, StartTimer)], [])
+        sends = self.sends(TimerFired(("exchange", A)))
+        self.assertEqual(sends, [Send(B, GetTransactions(tuple(tx.wtxid for tx in TXS[1:])))])
+
+    def test_a_full_page_says_that_more_is_under_way(self) -> None:
+        self.patch(params, "QUERY_MAX_BYTES", 2 * len(TXS[0].encoded))
+        self.patch(params, "MAX_TX_BYTES", len(TXS[0].encoded))
+        self.sends(Fetch((A, B), tuple(tx.wtxid for tx in TXS)))
+        effects = self.exchange.handle(Received(A, Transactions(tuple(TXS[:2]))), 0)
+        self.assertIn(StartTimer(("exchange", A), RETRY_MS), effects)

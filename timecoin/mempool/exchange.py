@@ -138,16 +138,20 @@ class Exchange:
     def _take(self, peer: bytes, transactions: tuple[Transaction, ...]) -> list[Effect]:
         effects: list[Effect] = []
         taken: list[bytes] = []
+        size = 0
         for tx in transactions:
             wanted = self._wanted.get(tx.wtxid)
             if wanted is not None and peer in wanted.asked:
                 del self._wanted[tx.wtxid]
                 self._keep(tx)
                 taken.append(tx.wtxid)
+                size += len(tx.encoded)
             elif self.find(tx.wtxid) is None:
                 effects.append(Blame(peer, UNREQUESTED_POINTS, "unrequested transaction body"))
-        if taken:
+        if size > params.QUERY_MAX_BYTES - params.MAX_TX_BYTES:
+            # A full page: more is under way. A trickle buys its sender no time.
             effects.append(StartTimer(("exchange", peer), RETRY_MS))
+        if taken:
             effects.append(Emit(BodiesFetched(tuple(taken))))
         return effects
 
