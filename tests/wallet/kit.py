@@ -12,15 +12,17 @@ from timecoin import params
 from timecoin.chain.commit import BlockConnected
 from timecoin.crypto.keys import verify
 from timecoin.finality.events import Status
-from timecoin.ledger.block import Block, Body, Header
+from timecoin.ledger.block import Block, Body, Entry, Header
 from timecoin.ledger.check import check_spend, check_structure
-from timecoin.ledger.connect import Coin, connect
+from timecoin.ledger.connect import Coin, UtxoDiff, connect
 from timecoin.ledger.rewards import reward_transaction
 from timecoin.ledger.script import pay_to_pubkey_hash
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput, outpoint, split_outpoint
 from timecoin.ledger.utxo import Utxo
 from timecoin.params import Network
 from timecoin.quorum.certificate import BlockCertificate
+from timecoin.store.memory import MemoryEngine
+from timecoin.store.walletstore import WalletStore
 from timecoin.wallet.derive import Account, Branch, KeyPath
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.sealing import Sealing
@@ -32,6 +34,7 @@ ENTROPY = bytes(range(32))
 SEED = seed_of(words_of(ENTROPY))
 CHAIN_ID = b"wallet tests"
 CREATED_MS = 1_700_000_000_000
+SLOT_MS = 600_000
 STRANGER = ledger_kit.key(77)
 TIME = params.UNITS_PER_TIME
 
@@ -65,6 +68,11 @@ def payment_to(script: bytes, units: int, number: int) -> tuple[Coin, Transactio
     return coin, ledger_kit.pay(CHAIN_ID, STRANGER, coin, script, units)
 
 
+def fresh_rows() -> WalletStore:
+    """A history that nothing was written to."""
+    return WalletStore(MemoryEngine())
+
+
 class World:
     """Implements ``WalletChain``; its pool takes what the ledger's rules allow."""
 
@@ -74,6 +82,9 @@ class World:
         self.pool: dict[bytes, tuple[Transaction, Status]] = {}
         self._archived: dict[bytes, int] = {}
         self._minted = 0
+        self.blocks: dict[int, Block] = {}
+        self._undo: dict[int, UtxoDiff] = {}
+        self._bodies: dict[bytes, Transaction] = {}
 
     # the wallet's port
 
@@ -84,6 +95,18 @@ class World:
     def utxos(self) -> Iterator[Coin]:
         """The whole UTXO set."""
         return iter(sorted(self.coins.by_point.items()))
+
+    def block(self, height: int) -> Block | None:
+        """The block at ``height``."""
+        return self.blocks.get(height)
+
+    def undo(self, height: int) -> UtxoDiff | None:
+        """What that block spent and created."""
+        return self._undo.get(height)
+
+    def transaction(self, wtxid: bytes) -> Transaction | None:
+        """The archived transaction ``wtxid``."""
+        return self._bodies.get(wtxid)
 
     # transactions
 
@@ -136,7 +159,11 @@ class World:
         for other, _ in list(self.pool.values()):
             if other.txid in self.pool and gone.intersection(other.outpoints):
                 self.remove(other.txid)
-        block = Block(_header(self.tip_height), Body(reward_tx, (), (), (), (), ()))
+        entries = tuple(Entry(tx.txid, tx.wtxid) for tx in transactions)
+        block = Block(_header(self.tip_height), Body(reward_tx, entries, (), (), (), ()))
+        self.blocks[self.tip_height] = block
+        self._undo[self.tip_height] = diff
+        self._bodies.update((tx.wtxid, tx) for tx in transactions)
         certificate = BlockCertificate(self.tip_height, 0, block.hash, ())
         return BlockConnected(block, certificate, tuple(transactions), diff.spent, diff.created)
 
@@ -156,9 +183,11 @@ class Fixture:
     """A world and a wallet in it that hears everything."""
 
     def __init__(self, path: Path, passphrase: str | None = None) -> None:
+        self.path = path
         self.world = World()
         self.keystore = new_keystore(path, passphrase)
-        self.wallet = Wallet(self.keystore, CHAIN_ID, self.world)
+        self.rows = fresh_rows()
+        self.wallet = Wallet(self.keystore, CHAIN_ID, self.world, self.rows)
 
     def receive(self, units: int, index: int = 0) -> Transaction:
         """A final payment of ``units`` to the receiving key ``index``."""
@@ -184,12 +213,12 @@ class Fixture:
 
     def restart(self) -> None:
         """A new wallet on what the disk, the chain and the pool hold."""
-        self.wallet = Wallet(self.keystore, CHAIN_ID, self.world)
+        self.wallet = Wallet(self.keystore, CHAIN_ID, self.world, self.rows)
         self.wallet.restore(list(self.world.pool.values()))
 
 
 def _header(height: int) -> Header:
-    blank = bytes(32)
+    blank, slot_time = bytes(32), CREATED_MS + height * SLOT_MS
     return Header(
-        1, CHAIN_ID, height, height, 0, blank, blank, 0, bytes(80), blank, 0, *(blank,) * 4
+        1, CHAIN_ID, height, height, slot_time, blank, blank, 0, bytes(80), blank, 0, *(blank,) * 4
     )

@@ -1,20 +1,32 @@
-"""Passphrases in a thread, time-outs on a clock."""
+"""Passphrases in a thread, time-outs on a clock, walks over the chain in steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.wallet.kit import CHAIN_ID, NETWORK, World, entropy, new_keystore
+from tests.wallet.kit import (
+    CHAIN_ID,
+    NETWORK,
+    TIME,
+    Fixture,
+    World,
+    entropy,
+    fresh_rows,
+    new_keystore,
+)
 from timecoin.crypto.secretbox import WrongPassphrase
-from timecoin.wallet.derive import Branch
-from timecoin.wallet.errors import WrongState
+from timecoin.ledger.block import Block
+from timecoin.wallet.derive import Branch, KeyPath
+from timecoin.wallet.errors import ScanRunning, WrongState
 from timecoin.wallet.keystore import Keystore
+from timecoin.wallet.scan import ScanProgress
 from timecoin.wallet.service import MAX_UNLOCK_S, WalletService
 from timecoin.wallet.wallet import Wallet
 
@@ -46,16 +58,18 @@ class ServiceCase(SynchronousTestCase):
         self.path = Path(self.mktemp()) / "wallet"
         new_keystore(self.path, self.passphrase)
         self.keystore = Keystore.open(self.path, NETWORK)
-        self.wallet = Wallet(self.keystore, CHAIN_ID, World())
+        self.wallet = Wallet(self.keystore, CHAIN_ID, World(), fresh_rows())
         self.clock, self.threads = Clock(), Threads()
         self.service = WalletService(self.wallet, entropy(), self.clock, self.threads)
         self.service.startService()
+        self.clock.advance(0)  # the history is up to date
 
     def unlock(self, timeout_s: int, passphrase: str = "words") -> None:
         done = self.service.unlock(passphrase, timeout_s)
         self.assertNoResult(done)
         self.threads.finish()
         self.successResultOf(done)
+        self.clock.advance(0)
 
 
 class UnlockTests(ServiceCase):
@@ -172,3 +186,77 @@ class StopTests(ServiceCase):
         self.successResultOf(unlocking)
         self.assertTrue(self.wallet.locked)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ScanTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.fixture = Fixture(Path(self.mktemp()) / "wallet")
+        for index in range(3):  # archived while this wallet was not running
+            self.fixture.world.archive([self.fixture.receive(TIME, index)])
+        self.fixture.restart()
+        self.clock = Clock()
+        self.service = WalletService(self.fixture.wallet, entropy(), self.clock, Threads())
+
+    def listed(self) -> int:
+        return len(list(self.fixture.wallet.entries()))
+
+    def test_the_start_reads_what_was_missed(self) -> None:
+        self.assertEqual(self.listed(), 0)
+        self.service.startService()
+        self.assertRaises(ScanRunning, self.service.rescan, 1)
+        self.clock.advance(0)
+        self.assertEqual((self.listed(), self.service.scanning), (3, None))
+
+    def test_a_rescan(self) -> None:
+        self.service.startService()
+        self.clock.advance(0)
+        self.fixture.keystore.mark_used(KeyPath(Branch.RECEIVE, 7))
+        done = self.service.rescan(2, 3)
+        self.assertRaises(ScanRunning, self.service.rescan, 1)
+        self.assertNoResult(done)
+        self.clock.advance(0)
+        self.successResultOf(done)
+        reopened = Keystore.open(self.fixture.path, NETWORK)
+        self.assertEqual(reopened.count(Branch.RECEIVE), 8)  # what it found is on disk
+        self.assertRaises(ValueError, self.service.rescan, 4)
+        self.successResultOf(self.walked(1))  # and that is not in its way
+
+    def walked(self, first: int) -> Deferred[None]:
+        done = self.service.rescan(first)
+        self.clock.advance(0)
+        return done
+
+    def test_progress(self) -> None:
+        seen = []
+
+        def watch(height: int) -> Block | None:
+            seen.append(self.service.scanning)
+            return block(height)
+
+        block = self.fixture.world.block
+        with mock.patch.object(self.fixture.world, "block", watch):
+            self.successResultOf(self.walked(1))
+        self.assertEqual(seen, [None, ScanProgress(1, 3, 1), ScanProgress(1, 3, 2)])
+
+    def test_a_damaged_store(self) -> None:
+        del self.fixture.world.blocks[2]
+        self.failureResultOf(self.walked(1), LookupError)
+        self.assertIsNone(self.service.scanning)
+        self.service.startService()
+        self.clock.advance(0)
+        self.assertEqual(len(self.flushLoggedErrors(LookupError)), 1)
+
+    def test_stopping_ends_it(self) -> None:
+        self.service.startService()
+        self.successResultOf(maybeDeferred(self.service.stopService))
+        self.clock.advance(0)
+        self.assertEqual((self.listed(), self.service.scanning), (0, None))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class UnlockScanTests(ServiceCase):
+    def test_keys_found_by_unlocking_are_searched_for(self) -> None:
+        self.keystore.mark_used(KeyPath(Branch.RECEIVE, 5))
+        with mock.patch.object(self.wallet, "catch_up", return_value=iter(())) as walk:
+            self.unlock(60)
+        walk.assert_called_once_with()

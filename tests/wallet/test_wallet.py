@@ -18,6 +18,7 @@ from tests.wallet.kit import (
     TIME,
     Fixture,
     World,
+    fresh_rows,
     payment_to,
     script_at,
 )
@@ -307,7 +308,7 @@ class RestartTests(WalletCase):
         before = self.wallet.balance()
         self.assertEqual(before, Balance(pending=3 * TIME - 2 * FEE + 9 * TIME))
         for waiting in (list(self.world.pool.values()), list(self.world.pool.values())[::-1]):
-            wallet = Wallet(self.fixture.keystore, CHAIN_ID, self.world)
+            wallet = Wallet(self.fixture.keystore, CHAIN_ID, self.world, fresh_rows())
             self.assertEqual(wallet.balance(), Balance(spendable=5 * TIME))
             wallet.restore(waiting)
             self.assertEqual(wallet.balance(), before)
@@ -320,7 +321,7 @@ class RestartTests(WalletCase):
             # The furthest has the lowest outpoint: one walk passes it before its key is known.
             point = outpoint(bytes([9 - number]) * 32, 0)
             world.mint((point, Utxo(TIME, script_at(RECEIVE, index), 0, coinbase=False)))
-        wallet = Wallet(self.fixture.keystore, CHAIN_ID, world)
+        wallet = Wallet(self.fixture.keystore, CHAIN_ID, world, fresh_rows())
         self.assertEqual(wallet.balance(), Balance(spendable=3 * TIME))
         self.assertEqual(self.fixture.keystore.count(RECEIVE), 3 * LOOKAHEAD)
 
@@ -353,7 +354,7 @@ class LockedTests(WalletCase):
             world.accept(tx)
             world.archive([tx])
         keystore = Keystore.open(self.path, NETWORK)
-        wallet = Wallet(keystore, CHAIN_ID, world)
+        wallet = Wallet(keystore, CHAIN_ID, world, fresh_rows())
         self.assertEqual(wallet.balance(), Balance(spendable=TIME))
         wallet.unlock_with(keystore.unsealed("words"))
         self.assertEqual(wallet.balance(), Balance(spendable=2 * TIME))

@@ -19,7 +19,7 @@ from timecoin.consensus.ports import Contents, FindBody, Tip
 from timecoin.crypto.keys import Verify
 from timecoin.crypto.lthash import LtHash
 from timecoin.ledger.block import Block
-from timecoin.ledger.connect import Coin
+from timecoin.ledger.connect import Coin, UtxoDiff
 from timecoin.ledger.genesis import Genesis, genesis_utxos
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
@@ -174,6 +174,10 @@ class Chain:
     def block(self, height: int) -> Block | None:
         """The block at ``height``; genesis has none."""
         return self._store.block(height)
+
+    def undo(self, height: int) -> UtxoDiff | None:
+        """What the block at ``height`` spent and created."""
+        return self._store.undo(height)
 
     def certificate(self, height: int) -> BlockCertificate | None:
         """The precommit certificate of the block at ``height``."""

@@ -29,7 +29,7 @@ MESSAGE_NAMES = p2p_messages.NAMES | {kind: known.type.__name__ for kind, known 
 
 def follow_coins(node: Node, keystore: Keystore) -> Wallet:
     """The wallet of ``keystore`` on the node's chain, told of everything that happens from now."""
-    wallet = Wallet(keystore, node.genesis.chain_id, node.chain)
+    wallet = Wallet(keystore, node.genesis.chain_id, node.chain, node.wallet_rows)
 
     def on_status(change: StatusChanged) -> None:
         wallet.on_status(change.txid, change.status, node.pool.get(change.txid))

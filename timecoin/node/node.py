@@ -32,6 +32,7 @@ from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.journalstore import JournalStore
 from timecoin.store.keys import JOURNAL
 from timecoin.store.schema import claim_store
+from timecoin.store.walletstore import WalletStore
 from timecoin.sync.machine import Sync
 
 VERIFIED_SIGNATURES = 200_000
@@ -69,6 +70,7 @@ class Node:
         self.chain = Chain(genesis, store, verify, memo)
         self.views = ChainViews(self.chain, store)
         self.addresses = AddressViews(store)
+        self.wallet_rows = WalletStore(runtime.engine)
         self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify, memo)
         self.exchange = Exchange(self._find_body)
         self.finality = Finality(

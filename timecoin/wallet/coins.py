@@ -16,7 +16,7 @@ from typing import Protocol
 from timecoin import params
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.script import TAG_STAKE
-from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
+from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput, outpoint, split_outpoint
 from timecoin.ledger.utxo import Utxo
 from timecoin.wallet.derive import KeyPath
 
@@ -135,6 +135,18 @@ class Coins:
     def follows(self, txid: bytes) -> bool:
         """Whether ``txid`` waits and concerns us."""
         return txid in self._waiting
+
+    def find_output(self, point: Outpoint) -> TxOutput | None:
+        """The output of ours that ``point`` names, while no archived transaction spends it."""
+        archived = self._archived.get(point)
+        if archived is not None:
+            return TxOutput(archived[0].value, archived[0].script)
+        waiting = self._waiting.get(self._waiting_coins.get(point, b""))
+        return None if waiting is None else waiting.tx.outputs[split_outpoint(point)[1]]
+
+    def waiting(self) -> list[tuple[Transaction, bool]]:
+        """The transactions that wait to be archived, newest first, and whether they are final."""
+        return [(each.tx, each.final) for each in reversed(self._waiting.values())]
 
     def is_final(self, txid: bytes) -> bool:
         """Whether ``txid`` is followed and final."""

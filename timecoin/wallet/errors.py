@@ -24,6 +24,13 @@ class WalletLocked(WalletError):
         super().__init__("the wallet is locked: unlock it with its passphrase first")
 
 
+class ScanRunning(WalletError):
+    """A walk over the chain is not over yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the wallet is reading the chain already: wait for its end")
+
+
 class WrongState(WalletError):
     """Sealing what is sealed, or unlocking what has no passphrase."""
 

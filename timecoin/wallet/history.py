@@ -6,20 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from timecoin.ledger.check import NULL_TXID
+from timecoin.ledger.script import TAG_STAKE
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
 from timecoin.wallet.derive import Branch, KeyPath
 
 FindOutput = Callable[[Outpoint], TxOutput | None]
 """An output, spent or not, wherever the node knows its transaction from."""
+_STAKE = bytes((TAG_STAKE,))
 Owner = Callable[[bytes], KeyPath | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One output that was received by us, or sent by us to others."""
+    """One output that was received by us, staked by us, or sent by us to others."""
 
     category: str
-    """``receive``, ``send``, or ``generate`` for a reward."""
+    """``receive``, ``send``, ``generate`` for a reward, ``stake`` for a collateral of ours."""
     index: int
     lock_script: bytes
     units: int
@@ -43,6 +45,33 @@ class Effect:
         return self.received_units - self.spent_units + (self.fee_units or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One output of the history, as ``listtransactions`` shows it."""
+
+    txid: bytes
+    category: str
+    """``send``, ``receive``, ``generate``, ``immature`` (a reward that rests) or ``stake``."""
+    index: int
+    """Which output of the transaction."""
+    lock_script: bytes
+    units: int
+    """Negative for ``send``."""
+    fee_units: int | None
+    """Of the whole transaction: for ``send``, when every input was ours."""
+    height: int | None
+    """None while it waits to be archived."""
+    position: int | None
+    """Index in the block."""
+    time_ms: int | None
+    """slot_time of the block; None while it waits."""
+    confirmations: int
+    final: bool
+    """Final or archived."""
+    label: str | None
+    """What the user calls the address."""
+
+
 def effect_of(tx: Transaction, find_output: FindOutput, owner: Owner) -> Effect:
     """What ``tx`` means to whom ``owner`` knows.
 
@@ -57,6 +86,9 @@ def effect_of(tx: Transaction, find_output: FindOutput, owner: Owner) -> Effect:
     gained = "generate" if tx.inputs[0].prev_txid == NULL_TXID else "receive"
     details = []
     for index, (output, path) in enumerate(zip(tx.outputs, paths, strict=True)):
+        if path is not None and output.lock_script.startswith(_STAKE):
+            details.append(Detail("stake", index, output.lock_script, output.value))
+            continue
         returned = bool(own_inputs) and path is not None and path.branch is Branch.CHANGE
         if own_inputs and not returned:
             details.append(Detail("send", index, output.lock_script, output.value))

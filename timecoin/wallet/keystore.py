@@ -142,6 +142,11 @@ class Keystore:
         return self._saved.created_ms
 
     @property
+    def fingerprint(self) -> bytes:
+        """Which wallet this is: the hash of its first receiving key."""
+        return self._hashes[Branch.RECEIVE][0]
+
+    @property
     def known(self) -> int:
         """The number of keys that are recognized: those in use and some ahead."""
         return len(self._paths)

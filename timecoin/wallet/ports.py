@@ -1,11 +1,13 @@
-"""What the wallet needs of the chain."""
+"""What the wallet needs of the chain and of the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from timecoin.ledger.connect import Coin
+from timecoin.ledger.block import Block
+from timecoin.ledger.connect import Coin, UtxoDiff
+from timecoin.ledger.transaction import Transaction
 
 
 class WalletChain(Protocol):
@@ -20,3 +22,25 @@ class WalletChain(Protocol):
 
     def utxos(self) -> Iterator[Coin]:
         """The whole UTXO set."""
+
+    def block(self, height: int) -> Block | None:
+        """The block at ``height``, from 1 to the tip."""
+
+    def transaction(self, wtxid: bytes) -> Transaction | None:
+        """The archived transaction ``wtxid``."""
+
+    def undo(self, height: int) -> UtxoDiff | None:
+        """What the block at ``height`` spent and created."""
+
+
+class HistoryRows(Protocol):
+    """Port: ordered rows on disk. A crash may lose the latest batches, never a part of one."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at ``key``, or None."""
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All rows whose key begins with ``prefix``, in key order."""
+
+    def write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write all ``rows`` or none."""

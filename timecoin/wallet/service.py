@@ -1,16 +1,20 @@
-"""The wallet under Twisted: passphrases in a thread, and a clock that locks it again."""
+"""The wallet under Twisted: passphrases in a thread, a clock that locks it, long walks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import Cooperator, SchedulerStopped
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from timecoin.wallet.derive import Branch
+from timecoin.wallet.errors import ScanRunning
+from timecoin.wallet.scan import ScanProgress
 from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.wallet import Wallet
 
@@ -43,9 +47,12 @@ class WalletService(Service):
         self._queue = DeferredLock()
         self._timer: IDelayedCall | None = None
         self._lockings = 0
+        self._walks = Cooperator(scheduler=lambda run: clock.callLater(0, run))
+        self._progress: ScanProgress | None = None
+        self._walking = False
 
     def startService(self) -> None:
-        """Say what is there."""
+        """Say what is there, and read the blocks that the history has not seen."""
         super().startService()
         keystore = self.wallet.keystore
         _log.info(
@@ -53,6 +60,45 @@ class WalletService(Service):
             count=keystore.count(Branch.RECEIVE),
             state="locked" if keystore.locked else "ready to pay",
         )
+        self._catch_up()
+
+    # the chain
+
+    @property
+    def scanning(self) -> ScanProgress | None:
+        """How far the walk over the chain is that runs now; None when none does."""
+        return self._progress
+
+    def rescan(self, first: int, last: int | None = None) -> Deferred[None]:
+        """Read the blocks from ``first`` to ``last`` (None: the tip) again; fires at the end.
+
+        ``ValueError`` for blocks that there are not, :class:`ScanRunning`. Fails with
+        ``LookupError`` when the store is damaged, ``WalletFileError`` when keys that were found
+        cannot be written, ``SchedulerStopped`` when the node stops meanwhile.
+        """
+        if self._walking:
+            raise ScanRunning
+        return self._walk(self.wallet.rescan(first, last))
+
+    def _catch_up(self) -> None:
+        if not self._walking:
+            self._walk(self.wallet.catch_up()).addErrback(_report)
+
+    def _walk(self, steps: Iterator[ScanProgress]) -> Deferred[None]:
+        def watched() -> Iterator[None]:
+            for progress in steps:
+                self._progress = progress
+                yield None
+            self.wallet.keystore.save()
+
+        def ended(result: Iterator[None] | Failure) -> Failure | None:
+            self._walking, self._progress = False, None
+            return result if isinstance(result, Failure) else None
+
+        self._walking = True
+        return self._walks.cooperate(watched()).whenDone().addBoth(ended)
+
+    # the passphrase
 
     def unlock(self, passphrase: str, timeout_s: int) -> Deferred[None]:
         """Allow payments for ``timeout_s`` seconds from success on; a later call counts anew.
@@ -67,6 +113,7 @@ class WalletService(Service):
         def opened(entropy: bytes) -> None:
             if lockings == self._lockings:  # else a lock was asked for after this
                 self.wallet.unlock_with(entropy)
+                self._catch_up()
                 self._lock_after(timeout_s)
 
         def run() -> Deferred[None]:
@@ -104,8 +151,9 @@ class WalletService(Service):
         return max(0, int(self._timer.getTime() - self._clock.seconds()))
 
     def stopService(self) -> Deferred[None]:
-        """Lock, and write what has not been written yet."""
+        """Lock, stop reading, and write what has not been written yet."""
         super().stopService()
+        self._walks.stop()
         self._lockings += 1
         self._stop_timer()
         return self._queue.run(self._close)
@@ -128,3 +176,9 @@ class WalletService(Service):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _report(failure: Failure) -> None:
+    """A walk that nobody waits for has failed."""
+    if failure.check(SchedulerStopped) is None:
+        _log.failure("reading the chain for the history has failed", failure)

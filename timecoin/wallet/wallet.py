@@ -7,7 +7,8 @@ when the node refuses it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 
 from timecoin import params
 from timecoin.chain.commit import BlockConnected
@@ -17,15 +18,18 @@ from timecoin.ledger.connect import Coin
 from timecoin.ledger.script import TAG_PAY_TO_PUBKEY_HASH, pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
+from timecoin.wallet.book import HistoryBook
 from timecoin.wallet.build import Payment, build_merge, build_payment
 from timecoin.wallet.coins import Balance, Coins, OwnCoin, Standing
 from timecoin.wallet.derive import Branch
 from timecoin.wallet.errors import KeyMissing, LockRefused, WalletLocked
-from timecoin.wallet.history import Effect, FindOutput, effect_of
+from timecoin.wallet.history import Effect, FindOutput, HistoryEntry, effect_of
 from timecoin.wallet.keystore import Keystore
+from timecoin.wallet.listing import list_entries
 from timecoin.wallet.locks import CoinLocks
 from timecoin.wallet.message import sign_message
-from timecoin.wallet.ports import WalletChain
+from timecoin.wallet.ports import HistoryRows, WalletChain
+from timecoin.wallet.scan import BlockContent, BlockReader, ScanProgress, first_height_since
 
 MAX_CONFIRMATIONS = 9_999_999
 """Bitcoin Core's default bound of ``listunspent``: all."""
@@ -38,14 +42,22 @@ _GONE = frozenset({Status.REJECTED, Status.EXPIRED})
 class Wallet:
     """The coins that the keys of one keystore can spend on one chain."""
 
-    def __init__(self, keystore: Keystore, chain_id: bytes, chain: WalletChain) -> None:
-        """Walks over the whole UTXO set once."""
+    def __init__(
+        self, keystore: Keystore, chain_id: bytes, chain: WalletChain, rows: HistoryRows
+    ) -> None:
+        """Walks over the whole UTXO set once; the history is whole after :meth:`catch_up`.
+
+        ``rows`` keep the history; without those of its last life it is read from the chain again.
+        """
         self.keystore = keystore
         self._chain_id = chain_id
         self._chain = chain
         self._coins = Coins(keystore)
         self._locks = CoinLocks(keystore.kept_locks, keystore.keep_locks)
-        self._rescan()
+        self._first_height = first_height_since(chain, keystore.created_ms)
+        self._book = HistoryBook(rows, keystore.fingerprint, self._first_height)
+        self._blocks = BlockReader(chain, keystore, self._book, self._walk)
+        self._walk()
 
     # keys
 
@@ -111,7 +123,8 @@ class Wallet:
     def unlock_with(self, entropy: bytes) -> None:
         """Make payments possible; ``entropy`` comes from ``keystore.unsealed``."""
         if self.keystore.unlock_with(entropy):
-            self._rescan()
+            self._walk()
+            self._book.rewind(self._first_height)
 
     def lock(self) -> None:
         """Forget the private keys; :class:`WrongState` for a wallet without passphrase."""
@@ -158,6 +171,41 @@ class Wallet:
     def follows(self, txid: bytes) -> bool:
         """Whether ``txid`` concerns us and waits to be archived."""
         return self._coins.follows(txid)
+
+    def entries(self) -> Iterator[HistoryEntry]:
+        """The history, output by output, newest first; what waits to be archived comes first.
+
+        What the pool refused or forgot is not in it, nor are genesis allocations: no transaction
+        made them. To be taken within one turn of the loop.
+        """
+        return list_entries(
+            self._book,
+            self._coins,
+            self.keystore.owner,
+            self.label_of,
+            self._chain.tip_height,
+        )
+
+    def transactions(self, count: int, skip: int = 0) -> list[HistoryEntry]:
+        """``count`` entries of the history after the newest ``skip``, newest first."""
+        return list(islice(self.entries(), skip, skip + count))
+
+    def since(self, height: int) -> list[HistoryEntry]:
+        """The entries that wait or stand in a block above ``height``, newest first."""
+        return list(
+            takewhile(lambda each: each.height is None or each.height > height, self.entries())
+        )
+
+    def catch_up(self) -> Iterator[ScanProgress]:
+        """Read the blocks that the history has not seen, one at each step; see ``BlockReader``."""
+        return self._blocks.catch_up()
+
+    def rescan(self, first: int, last: int | None = None) -> Iterator[ScanProgress]:
+        """Read the blocks from ``first`` to ``last`` (None: the tip) once more, one at each step.
+
+        ``ValueError`` for blocks that there are not.
+        """
+        return self._blocks.rescan(first, last)
 
     # paying
 
@@ -272,6 +320,14 @@ class Wallet:
             connected.created,
         )
         self._locks.forget(point for point, _ in connected.spent)
+        self._blocks.connect(
+            BlockContent(
+                connected.block.height,
+                connected.block.header.slot_time,
+                (*connected.transactions, connected.block.body.reward),
+                connected.spent,
+            )
+        )
 
     def on_status(self, txid: bytes, status: Status, tx: Transaction | None) -> None:
         """``txid`` has reached ``status``; ``tx`` is its body if the pool holds it."""
@@ -301,5 +357,5 @@ class Wallet:
         self._coins.follow(tx, final=status is Status.FINAL)
         return True
 
-    def _rescan(self) -> None:
+    def _walk(self) -> None:
         self._coins.rescan(self._chain.utxos, self._chain.tip_height)

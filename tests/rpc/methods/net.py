@@ -106,7 +106,7 @@ class RpcNode:
                 on_crash=net.crashed,
             ),
         )
-        self.wallet = Wallet(keystore, net.genesis.chain_id, self.node.chain)
+        self.wallet = Wallet(keystore, net.genesis.chain_id, self.node.chain, self.node.wallet_rows)
         self.wallet_service = WalletService(self.wallet, entropy(), net.clock, run_now)
         self.catalog = make_catalog(self._parts(key.public))
         observe(self.node, StatusChanged, self._status_changed)
