@@ -26,6 +26,7 @@ from timecoin.rpc.methods.masternodes import MasternodeMethods
 from timecoin.rpc.methods.mempool import MempoolMethods
 from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
 from timecoin.rpc.methods.outputs import OutputMethods
+from timecoin.rpc.methods.proofs import ProofMethods
 from timecoin.rpc.methods.raw import RawMethods
 from timecoin.rpc.methods.transactions import TransactionMethods
 from timecoin.rpc.methods.wallet import WalletMethods
@@ -112,6 +113,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
         ),
         OutputMethods(views, lookup, parts.pool),
         FinalityMethods(views, finality, wait),
+        ProofMethods(parts.genesis.chain_id, views, finality),
         MempoolMethods(parts.pool, parts.pool_limits, finality, clock),
         WalletMethods(parts.wallet, network, parts.submit, condition, wait),
         AgreementMethods(

@@ -8,6 +8,7 @@ from typing import Protocol
 from timecoin.consensus.machine import ConsensusView
 from timecoin.finality.emergency import Emergency
 from timecoin.finality.events import TxStatus
+from timecoin.finality.proof import FinalityProof
 from timecoin.finality.views import Statistics
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.mempool.entry import PoolEntry, PoolStats, Verdict
@@ -59,6 +60,9 @@ class FinalityReader(Protocol):
 
     def status(self, txid: bytes) -> TxStatus | None:
         """The status of ``txid`` here; None if nothing is known of it."""
+
+    def proof(self, txid: bytes) -> FinalityProof | None:
+        """The proof that ``txid``, not yet archived, is final."""
 
     def statistics(self) -> Statistics:
         """Figures of this moment, and counts since the start."""

@@ -219,6 +219,8 @@ METHODS = {
     "getbestblockhash",
     "getblockheader",
     "getconnectioncount",
+    "getfinalityproof",
+    "verifyfinalityproof",
     "getmempoolentry",
     "getnettotals",
     "gettxout",
