@@ -9,6 +9,7 @@ from tests.finality import forge
 from tests.finality.test_votes import ask
 from tests.finality.world import World, genesis_coin, output_of, pay
 from timecoin.codec import CodecError, decode, encode
+from timecoin.finality.events import Connected
 from timecoin.finality.messages import Certified, Finalized, Receipts
 from timecoin.finality.parameters import MAX_EARLY_BYTES, MAX_EARLY_PER_PEER
 from timecoin.ledger.block import Resolution
@@ -107,6 +108,58 @@ class Conflicts(Case):
         self.certify(child)
         self.world.catch_up(self.node, False)
         self.assertEqual(self.receipted() & {first.txid, second.txid, child.txid}, {first.txid})
+
+
+class Bans(Case):
+    """Having prepared a resolution: no receipt against any input of its winner."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.winner = pay([genesis_coin(0), genesis_coin(1)])
+        self.loser = pay([genesis_coin(0)], nonce=1)
+        self.rival = pay([genesis_coin(1)], nonce=1)
+        self.resolution = Resolution(self.winner.txid, genesis_coin(0)[0], self.loser)
+
+    def prepare(self, height: int) -> None:
+        block = self.world.draft([self.winner], (self.resolution,), height=height)
+        records = self.node.finality.ban_for(block, (self.winner,))
+        self.world.carry_out(self.node, records)
+
+    def receipts(self) -> int:
+        return sum(isinstance(message, Receipts) for _, message in self.node.sent)
+
+    def test_also_on_an_input_that_is_not_disputed(self) -> None:
+        self.prepare(1)
+        self.certify(self.rival)
+        self.assertEqual(self.receipts(), 0)
+
+    def test_also_after_a_restart(self) -> None:
+        self.prepare(1)
+        self.world.crash(self.node)
+        self.world.restart(self.node)
+        self.certify(self.rival)
+        self.assertEqual(self.receipts(), 0)
+
+    def test_the_block_before_heard_of_late_lifts_nothing(self) -> None:
+        """Consensus may prepare on a new tip that finality has not been told of yet."""
+        block = self.world.draft([])
+        self.node.chain.connect(block, ())
+        self.prepare(2)
+        self.world.deliver(self.node, Connected(block, ()))
+        self.certify(self.rival)
+        self.assertEqual(self.receipts(), 0)
+
+
+class Locks(Case):
+    def test_a_lock_on_an_output_not_yet_archived_survives_a_restart(self) -> None:
+        parent = pay([genesis_coin(0)])
+        child, rival = pay([output_of(parent)]), pay([output_of(parent)], nonce=1)
+        self.certify(parent)
+        self.assertIsNotNone(ask(self.world, self.node, self.peer, (child,)).vote)
+        self.world.crash(self.node)
+        self.world.restart(self.node)
+        self.assertIsNone(ask(self.world, self.node, self.world.nodes[2], (rival,)).vote)
+        self.assertIn(("locks", child.outpoints[0]), self.node.rows)
 
 
 class Moments(Case):
