@@ -21,10 +21,12 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
+from timecoin.params import Network
 from timecoin.rpc import service as service_module
 from timecoin.rpc.auth import Login
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.service import RpcService, RpcSettings, RpcStartError
+from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.tls import TlsFiles
 
 REACTOR: Any = global_reactor
@@ -90,6 +92,7 @@ class ServiceTestCase(TestCase):
             REACTOR,
             settings,
             [self.methods],
+            streams=Streams(Network.DEVNET, Subscriptions()),
             status=lambda: {"height": 0},
             health=lambda: {"healthy": True},
         )

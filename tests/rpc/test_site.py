@@ -12,12 +12,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rpc.http import Client, get, post
+from timecoin.params import Network
 from timecoin.rpc.auth import Gate, Login, Logins
 from timecoin.rpc.connection import DRAIN_S, ConnectionLimits
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.site import make_site
+from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.throttle import LoginThrottle
+from timecoin.rpc.websocket import WebSocketDoor
 
 MAX_BODY = 2_000
 PING = b'{"jsonrpc":"2.0","method":"ping","id":1}'
@@ -73,6 +76,7 @@ class SiteTestCase(SynchronousTestCase):
         self.server.publish(self.methods, Stubborn())
         self.site = make_site(
             self.server,
+            websocket=WebSocketDoor(self.clock, gate, Streams(Network.DEVNET, Subscriptions())),
             status=lambda: {"height": 7},
             health=lambda: {"healthy": self.healthy, "tip_age_s": 3},
             reactor=self.clock,
@@ -116,6 +120,12 @@ class RouteTests(SiteTestCase):
             self.assertEqual(answer.status, 405)
             self.assertEqual(answer.headers[b"allow"], allowed)
             self.assertEqual(answer.body, b'{"error":"method not allowed"}')
+
+    def test_a_plain_get_of_the_websocket(self) -> None:
+        answer = self.client.ask(get(b"/ws"))
+        self.assertEqual((answer.status, answer.headers[b"upgrade"]), (426, b"websocket"))
+        self.assertEqual(answer.headers[b"connection"], b"Upgrade")
+        self.assertEqual(answer.body, b'{"error":"this is a WebSocket"}')
 
     def test_status_needs_no_login(self) -> None:
         answer = self.client.ask(get(b"/status"))

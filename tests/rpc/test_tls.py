@@ -19,9 +19,11 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from timecoin.client.blocking import BlockingClient, RpcUnreachable
+from timecoin.params import Network
 from timecoin.rpc import tls as tls_module
 from timecoin.rpc.auth import Login
 from timecoin.rpc.service import RpcService, RpcSettings
+from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.tls import TlsError, TlsFiles, ensure_certificate
 
 REACTOR: Any = global_reactor
@@ -124,7 +126,12 @@ class ServedTests(TestCase):
 
     def start(self, settings: RpcSettings) -> RpcService:
         service = RpcService(
-            REACTOR, settings, (), status=lambda: {"height": 0}, health=lambda: {"healthy": True}
+            REACTOR,
+            settings,
+            (),
+            streams=Streams(Network.DEVNET, Subscriptions()),
+            status=lambda: {"height": 0},
+            health=lambda: {"healthy": True},
         )
         service.startService()
         self.addCleanup(service.stopService)

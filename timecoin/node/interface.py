@@ -86,10 +86,13 @@ def rpc_service(
         )
     )
     observe(node, StatusChanged, catalog.waiters.on_status)
+    observe(node, StatusChanged, catalog.feeds.on_status)
+    observe(node, BlockConnected, catalog.feeds.on_block)
     return RpcService(
         reactor,
         _settings(config),
         catalog.groups,
+        streams=catalog.streams,
         status=catalog.reports.status,
         health=catalog.reports.health,
     )

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IProtocol,
+    IPushProducer,
     IReactorTime,
     ITransport,
 )
@@ -118,6 +119,19 @@ class BoundedConnection(ProtocolWrapper):
     def request_served(self) -> None:
         """The answer is written; the next request may come."""
         self._serving = False
+
+    def hand_over(self, protocol: IProtocol) -> None:
+        """Give the connection to ``protocol`` for good, in place of HTTP.
+
+        It gets the transport below, free of HTTP's producer; it is paused no more.
+        """
+        assert self.transport is not None
+        self.wrappedProtocol = protocol
+        self.unregisterProducer()
+        protocol.makeConnection(self.transport)
+        source = IPushProducer(self.transport, None)
+        if source is not None:
+            source.resumeProducing()
 
     def refuse(self, answer: bytes) -> None:
         """Write ``answer``, ignore what still comes, and close soon."""

@@ -24,8 +24,10 @@ from timecoin.rpc.cookie import Cookie
 from timecoin.rpc.methods.control import HelpMethods
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.site import Report, make_site
+from timecoin.rpc.subscriptions import Streams
 from timecoin.rpc.throttle import LoginThrottle
 from timecoin.rpc.tls import TlsError, TlsFiles, ensure_certificate, tls_options
+from timecoin.rpc.websocket import WebSocketDoor, WebSocketLimits
 
 STOP_GRACE_S = 5.0
 """Running calls may take this long to finish when the node stops."""
@@ -53,10 +55,11 @@ class RpcSettings:
     tls: TlsFiles | None = None
     server: ServerLimits = field(default_factory=ServerLimits)
     connection: ConnectionLimits = field(default_factory=ConnectionLimits)
+    websocket: WebSocketLimits = field(default_factory=WebSocketLimits)
 
 
 class RpcService(Service):
-    """Serves the methods of ``groups`` and ``help``, ``/status`` and ``/health``."""
+    """Serves the methods of ``groups`` and ``help``, ``/ws``, ``/status`` and ``/health``."""
 
     log = Logger()
 
@@ -66,6 +69,7 @@ class RpcService(Service):
         settings: RpcSettings,
         groups: Sequence[object],
         *,
+        streams: Streams,
         status: Report,
         health: Report,
     ) -> None:
@@ -81,8 +85,14 @@ class RpcService(Service):
         gate = Gate(self._logins, self.throttle, settings.allowed)
         self.server = JsonRpcServer(clock, gate, settings.server)
         self.server.publish(HelpMethods(self.server.methods), *groups)
+        self.websocket = WebSocketDoor(clock, gate, streams, settings.websocket)
         self._site = make_site(
-            self.server, status=status, health=health, reactor=clock, limits=settings.connection
+            self.server,
+            websocket=self.websocket,
+            status=status,
+            health=health,
+            reactor=clock,
+            limits=settings.connection,
         )
         self._cookie = Cookie(settings.cookie_path) if settings.cookie_path else None
         self._cookie_login: Login | None = None
@@ -127,6 +137,7 @@ class RpcService(Service):
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)
+        self.websocket.close()
         try:
             await self.server.close().addTimeout(STOP_GRACE_S, self._clock)
         except TimeoutError:
