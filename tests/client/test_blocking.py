@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
-from collections.abc import Callable
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.client.answering import AnsweringServer, failure, result
 from timecoin.client.blocking import BlockingClient, RpcCallError, RpcUnreachable
-
-Answer = Callable[[dict[str, Any]], tuple[int, bytes]]
-
-
-class _Calls(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers["content-length"]))
-        self.server.bodies.append(raw)
-        body = json.loads(raw)
-        self.server.seen.append((self.client_address[1], self.headers["authorization"], body))
-        status, content = self.server.answer(body)
-        self.send_response(status)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        self.close_connection = self.server.closing
-
-    def log_message(self, *args: object) -> None:
-        """Keep quiet."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Calls)
-        self.seen: list[tuple[int, str, dict[str, Any]]] = []
-        self.bodies: list[bytes] = []
-        self.answer: Answer = lambda call: result(call, None)
-        self.closing = False
-        self.closed = threading.Event()
-
-    def shutdown_request(self, request: Any) -> None:
-        """Tell when a connection was closed."""
-        super().shutdown_request(request)
-        self.closed.set()
-
-
-def result(call: dict[str, Any], value: object) -> tuple[int, bytes]:
-    return 200, json.dumps({"jsonrpc": "2.0", "result": value, "id": call["id"]}).encode()
-
-
-def failure(call: dict[str, Any], error: object) -> tuple[int, bytes]:
-    return 200, json.dumps({"jsonrpc": "2.0", "error": error, "id": call["id"]}).encode()
 
 
 class BlockingClientTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.server = _Server()
-        thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        thread.start()
-        self.addCleanup(thread.join)
-        self.addCleanup(self.server.server_close)
-        self.addCleanup(self.server.shutdown)
+        self.server = AnsweringServer.serving(self)
         self.client = BlockingClient(
             f"http://127.0.0.1:{self.server.server_port}/", "alice", "se:cret", timeout_s=20
         )

@@ -1,0 +1,1 @@
+"""Results on the screen: tables for people, exact JSON for programs."""

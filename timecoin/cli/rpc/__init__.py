@@ -1,0 +1,1 @@
+"""Every RPC method as a command, and how a node is reached."""
