@@ -178,6 +178,21 @@ class DriverTests(SynchronousTestCase):
         self.deliver([Emit(Happened(1))])
         self.assertEqual([str(error) for error in self.crashes], ["listener"])
 
+    def test_after_a_bug_in_a_listener_nothing_more_is_handled_or_sent(self) -> None:
+        def listener(signal: Happened) -> None:
+            raise RuntimeError("listener")
+
+        self.signals.subscribe(Happened, listener)
+        self.world.slow = True
+        self.deliver([Emit(Happened(1))])
+        self.deliver([Send(PEER, Hello(2))])
+        for done in self.world.waiting:
+            done()
+        self.deliver("later")
+        self.assertTrue(self.driver.stopped)
+        self.assertEqual(self.world.log, [])
+        self.assertNotIn("later", self.machine.seen)
+
     def test_stopped_driver_releases_nothing(self) -> None:
         self.world.slow = True
         self.deliver([Record("locks", b"a", b""), Send(PEER, Hello(1))])

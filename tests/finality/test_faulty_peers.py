@@ -110,6 +110,50 @@ class Conflicts(Case):
         self.assertEqual(self.receipted() & {first.txid, second.txid, child.txid}, {first.txid})
 
 
+class Judging(Case):
+    """What is certified here counts in judging, whether or not it is receipted."""
+
+    def objection(
+        self, entries: tuple[Transaction, ...], resolutions: tuple[Resolution, ...] = ()
+    ) -> str | None:
+        for tx in entries:
+            self.node.pool.admit(tx, self.world.now_ms)
+        now = self.world.now_ms
+        block = self.world.draft(entries, resolutions)
+        found = self.node.finality.objection(block, 0, now, now)
+        return None if found is None else found.reason
+
+    def test_no_resolution_for_a_conflict_of_what_is_certified(self) -> None:
+        """The loser shown may be another than the certified one."""
+        tx = pay([genesis_coin(0)])
+        winner = pay([genesis_coin(0), genesis_coin(1)])
+        loser = pay([genesis_coin(1)], nonce=1)
+        self.world.catch_up(self.node, True)
+        self.certify(tx)
+        resolution = Resolution(winner.txid, genesis_coin(1)[0], loser)
+        reason = self.objection((winner,), (resolution,))
+        self.assertIn("resolves against", str(reason))
+
+    def test_nothing_is_left_out_that_conflicts_with_the_block(self) -> None:
+        tx, rival = pay([genesis_coin(0)]), pay([genesis_coin(0)], nonce=1)
+        self.world.catch_up(self.node, True)
+        self.certify(tx)
+        self.world.run(5_000)
+        self.assertIn("leaves out", str(self.objection(())))
+        self.assertIsNone(self.objection((rival,)))
+
+    def test_each_leaf_needs_a_receipt_quorum_of_its_own(self) -> None:
+        first, second = pay([genesis_coin(0)]), pay([genesis_coin(1)])
+        self.world.catch_up(self.node, True)
+        certificate = forge.certificate(self.world, [first, second], self.world.nodes[1:])
+        self.world.receive(self.node, self.peer, Certified(certificate, (first, second)))
+        for other, leaves in zip(self.world.nodes[1:], ([0, 1], [0, 1], [0]), strict=True):
+            receipt = forge.receipt(other, certificate, leaves=leaves)
+            self.world.receive(self.node, other, Receipts((receipt,)))
+        self.assertTrue(self.node.is_final(first.txid))
+        self.assertFalse(self.node.is_final(second.txid))
+
+
 class Bans(Case):
     """Having prepared a resolution: no receipt against any input of its winner."""
 

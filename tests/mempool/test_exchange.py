@@ -8,6 +8,7 @@ from tests.support.ledger_kit import TIME, coin, genesis, pay, user
 from timecoin import params
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Blame, Emit, LinkDown, Received, Send, StartTimer, TimerFired
+from timecoin.mempool import exchange
 from timecoin.mempool.exchange import RETRY_MS, BodiesFetched, Exchange, Fetch
 from timecoin.mempool.messages import GetTransactions, Transactions
 
@@ -93,3 +94,15 @@ class ExchangeTests(SynchronousTestCase):
         self.sends(Fetch((A, B), tuple(tx.wtxid for tx in TXS)))
         effects = self.exchange.handle(Received(A, Transactions(tuple(TXS[:2]))), 0)
         self.assertIn(StartTimer(("exchange", A), RETRY_MS), effects)
+
+    def test_what_is_wanted_is_bounded(self) -> None:
+        self.patch(exchange, "MAX_WANTED", 2)
+        sends = self.sends(Fetch((A,), tuple(tx.wtxid for tx in TXS)))
+        self.assertEqual(sends, [Send(A, GetTransactions(tuple(tx.wtxid for tx in TXS[:2])))])
+
+    def test_what_was_fetched_is_kept_within_bounds_oldest_first_out(self) -> None:
+        self.patch(exchange, "MAX_CACHED_BYTES", 2 * max(len(tx.encoded) for tx in TXS))
+        self.sends(Fetch((A,), tuple(tx.wtxid for tx in TXS[:3])))
+        self.exchange.handle(Received(A, Transactions(tuple(TXS[:3]))), 0)
+        kept = [self.exchange.find(tx.wtxid) is not None for tx in TXS[:3]]
+        self.assertEqual(kept, [False, True, True])

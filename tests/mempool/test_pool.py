@@ -177,6 +177,14 @@ class PoolTests(SynchronousTestCase):
         self.accept(payment(0, 2 * TIME))
         self.assertEqual(self.pool.admit(payment(0, 3 * TIME), 0).rule, "too-many-conflicts")
 
+    def test_neither_conflicts_nor_a_full_pool_keep_out_what_is_certified(self) -> None:
+        self.pool = self.make(PoolLimits(max_conflicts=1, max_pending=1))
+        self.accept(payment(0, TIME))
+        late, cheap = payment(0, 2 * TIME), payment(1)
+        for tx in (late, cheap):
+            self.assertIs(self.pool.admit(tx, 0).admission, Admission.REFUSED)
+            self.assertIs(self.pool.admit(tx, 0, certified=True).admission, Admission.ACCEPTED)
+
     def test_child_waits_until_its_parent_is_certified(self) -> None:
         parent = payment(0)
         kid = child(parent, 0)
