@@ -193,16 +193,13 @@ class Keystore:
 
         :class:`LabelRefused`, :class:`WalletFileError`: then nothing has changed.
         """
-        if len(label) > MAX_LABEL_CHARS or not label.isprintable():
-            raise LabelRefused(f"a label is one line of at most {MAX_LABEL_CHARS} characters")
-        labels = {**self._labels, pubkey_hash: label}
-        if not label:
-            del labels[pubkey_hash]
-        if labels != self._labels:
-            self._write(
-                msgspec.structs.replace(self._content(), labels=tuple(sorted(labels.items())))
-            )
-            self._labels = labels
+        before = self._labels
+        self._labels = _relabelled(before, pubkey_hash, label)
+        try:
+            self.save()
+        except WalletFileError:
+            self._labels = before
+            raise
 
     @property
     def kept_locks(self) -> tuple[Outpoint, ...]:
@@ -215,13 +212,15 @@ class Keystore:
 
     # handing out keys
 
-    def take(self, branch: Branch) -> bytes:
-        """A fresh key hash; an address is on disk before anyone learns it.
+    def take(self, branch: Branch, label: str = "") -> bytes:
+        """A fresh key hash, called ``label``; an address is on disk before anyone learns it.
 
-        :class:`WalletLocked` when a locked wallet knows no further one, :class:`WalletFileError`
-        when it cannot be written: then nothing has changed.
+        :class:`WalletLocked` when a locked wallet knows no further one, :class:`LabelRefused`,
+        :class:`WalletFileError` when it cannot be written: then nothing has changed.
         """
         pubkey_hash = self.peek(branch)
+        before = self._labels
+        self._labels = _relabelled(before, pubkey_hash, label)
         self._next[branch] += 1
         self._look_ahead()
         try:
@@ -229,6 +228,7 @@ class Keystore:
                 self.save()
         except WalletFileError:
             self._next[branch] -= 1
+            self._labels = before
             raise
         return pubkey_hash
 
@@ -344,11 +344,19 @@ class Keystore:
             next=(self._next[0], self._next[1]),
             hashes=(receive, change),
             behind=self._behind,
+            labels=tuple(sorted(self._labels.items())),
         )
 
     def _write(self, content: WalletFile) -> None:
         replace_wallet(self._path, content)
         self._saved = content
+
+
+def _relabelled(labels: Mapping[bytes, str], pubkey_hash: bytes, label: str) -> dict[bytes, str]:
+    if len(label) > MAX_LABEL_CHARS or not label.isprintable():
+        raise LabelRefused(f"a label is one line of at most {MAX_LABEL_CHARS} characters")
+    others = {known: name for known, name in labels.items() if known != pubkey_hash}
+    return {**others, pubkey_hash: label} if label else others
 
 
 def _split(joined: bytes) -> list[bytes]:

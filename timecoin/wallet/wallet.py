@@ -12,34 +12,34 @@ from itertools import islice, takewhile
 
 from timecoin import params
 from timecoin.chain.commit import BlockConnected
-from timecoin.crypto.address import decode_address, encode_address
+from timecoin.crypto.keys import verify
 from timecoin.finality.events import Status
 from timecoin.ledger.connect import Coin
-from timecoin.ledger.script import TAG_PAY_TO_PUBKEY_HASH, pay_to_pubkey_hash
+from timecoin.ledger.script import pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
 from timecoin.wallet.book import HistoryBook
 from timecoin.wallet.build import Payment, build_merge, build_payment
 from timecoin.wallet.coins import Balance, Coins, OwnCoin, Standing
 from timecoin.wallet.derive import Branch
-from timecoin.wallet.errors import KeyMissing, LockRefused, WalletLocked
+from timecoin.wallet.errors import LockRefused, WalletLocked
 from timecoin.wallet.history import Effect, FindOutput, HistoryEntry, effect_of
+from timecoin.wallet.keyring import KeyRing
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.listing import list_entries
 from timecoin.wallet.locks import CoinLocks
-from timecoin.wallet.message import sign_message
 from timecoin.wallet.ports import HistoryRows, WalletChain
+from timecoin.wallet.rawsign import Prevouts, RawSigned, sign_raw
 from timecoin.wallet.scan import BlockContent, BlockReader, ScanProgress, first_height_since
 
 MAX_CONFIRMATIONS = 9_999_999
 """Bitcoin Core's default bound of ``listunspent``: all."""
 
-_PAY_TO_PUBKEY_HASH = bytes((TAG_PAY_TO_PUBKEY_HASH,))
 _CERTIFIED = frozenset({Status.CERTIFIED, Status.CERTIFIED_STALE, Status.FINAL})
 _GONE = frozenset({Status.REJECTED, Status.EXPIRED})
 
 
-class Wallet:
+class Wallet(KeyRing):
     """The coins that the keys of one keystore can spend on one chain."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Wallet:
 
         ``rows`` keep the history; without those of its last life it is read from the chain again.
         """
-        self.keystore = keystore
+        super().__init__(keystore)
         self._chain_id = chain_id
         self._chain = chain
         self._coins = Coins(keystore)
@@ -59,76 +59,11 @@ class Wallet:
         self._blocks = BlockReader(chain, keystore, self._book, self._walk)
         self._walk()
 
-    # keys
-
-    @property
-    def locked(self) -> bool:
-        """Whether payments need the passphrase first."""
-        return self.keystore.locked
-
-    def new_address(self, label: str = "") -> str:
-        """A fresh address to be paid at, called ``label``.
-
-        :class:`WalletLocked` when a locked wallet has none left, :class:`LabelRefused`,
-        :class:`WalletFileError`.
-        """
-        pubkey_hash = self.keystore.peek(Branch.RECEIVE)
-        if label:
-            self.keystore.set_label(pubkey_hash, label)
-        self.keystore.take(Branch.RECEIVE)
-        return encode_address(self.keystore.network, pubkey_hash)
-
-    def is_mine(self, script: bytes) -> bool:
-        """Whether a key of ours spends ``script``."""
-        return self.keystore.owner(script) is not None
-
-    def set_label(self, address: str, label: str) -> None:
-        """Call ``address``, own or foreign, ``label``; an empty one takes the name away.
-
-        ``AddressError``, :class:`LabelRefused`, :class:`WalletFileError`: nothing has changed.
-        """
-        self.keystore.set_label(decode_address(self.keystore.network, address), label)
-
-    def label_of(self, script: bytes) -> str | None:
-        """What the user calls the address that ``script`` pays to; None if it has no name."""
-        if script[:1] != _PAY_TO_PUBKEY_HASH:
-            return None
-        return self.keystore.labels.get(script[1:])
-
-    def labelled(self, label: str | None = None) -> dict[str, str]:
-        """Address -> label of all that are called something, or called ``label``."""
-        return {
-            encode_address(self.keystore.network, pubkey_hash): name
-            for pubkey_hash, name in self.keystore.labels.items()
-            if label in (None, name)
-        }
-
-    def sign_message(self, address: str, text: str) -> str:
-        """``text`` signed with the key of ``address``; see :mod:`timecoin.wallet.message`.
-
-        ``AddressError``, :class:`KeyMissing` for an address that is not ours,
-        :class:`WalletLocked`, ``ValueError`` for text that is no Unicode.
-        """
-        script = pay_to_pubkey_hash(decode_address(self.keystore.network, address))
-        path = self.keystore.owner(script)
-        if path is None:
-            raise KeyMissing(f"the key of {address} is not in this wallet")
-        return sign_message(self.keystore.key(path), text)
-
-    def is_change(self, script: bytes) -> bool:
-        """Whether ``script`` pays to a key that no one else was told."""
-        path = self.keystore.owner(script)
-        return path is not None and path.branch is Branch.CHANGE
-
     def unlock_with(self, entropy: bytes) -> None:
         """Make payments possible; ``entropy`` comes from ``keystore.unsealed``."""
         if self.keystore.unlock_with(entropy):
             self._walk()
             self._book.rewind(self._first_height)
-
-    def lock(self) -> None:
-        """Forget the private keys; :class:`WrongState` for a wallet without passphrase."""
-        self.keystore.lock()
 
     # reading
 
@@ -269,6 +204,18 @@ class Wallet:
         )
         self._coins.follow(tx, final=False)
         return dataclasses.replace(payment, tx=tx)
+
+    def sign_raw(self, tx: Transaction, prevouts: Prevouts) -> RawSigned:
+        """``tx`` signed with all keys of this wallet; see :mod:`timecoin.wallet.rawsign`.
+
+        ``prevouts`` are outputs that it spends, as far as they are not this wallet's coins.
+        :class:`WalletLocked`, ``ValueError`` for a wrong number of witnesses.
+        """
+        if self.locked:
+            raise WalletLocked
+        own = {point: self._coins.find_output(point) for point in tx.outpoints}
+        known = {**prevouts, **{point: output for point, output in own.items() if output}}
+        return sign_raw(tx, known, self.find_key, self._chain_id, verify)
 
     # coins left alone
 
