@@ -112,6 +112,8 @@ class RpcNode:
         observe(self.node, StatusChanged, self._status_changed)
         observe(self.node, BlockConnected, self.wallet.on_block)
         observe(self.node, StatusChanged, self.catalog.waiters.on_status)
+        observe(self.node, StatusChanged, self.catalog.feeds.on_status)
+        observe(self.node, BlockConnected, self.catalog.feeds.on_block)
         gate = Gate(Logins([], {}), LoginThrottle(net.clock))
         self.server = JsonRpcServer(net.clock, gate, ServerLimits())
         self.server.publish(HelpMethods(self.server.methods), *self.catalog.groups)
