@@ -27,7 +27,7 @@ from timecoin.params import Network
 from timecoin.wallet.derive import Account, Branch, KeyPath
 from timecoin.wallet.errors import WalletFileError, WalletLocked, WrongState
 from timecoin.wallet.keystore import LOOKAHEAD, Keystore
-from timecoin.wallet.walletfile import create_wallet, read_wallet
+from timecoin.wallet.walletfile import create_wallet, read_wallet, restore_wallet
 from timecoin.wallet.words import ENTROPY_BYTES, entropy_of, seed_of, words_of
 
 RECEIVE, CHANGE = Branch.RECEIVE, Branch.CHANGE
@@ -148,6 +148,68 @@ class KeystoreTests(SynchronousTestCase):
             self.assertRaises(WalletFileError, keystore.take, CHANGE)
         self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, 0))
         self.assertEqual(keystore.take(CHANGE), hash_at(CHANGE, LOOKAHEAD // 2))
+
+
+class BackupTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.path = self.folder / "wallet"
+        self.keystore = new_keystore(self.path, "words")
+        self.keystore.take(RECEIVE, "rent")
+        self.keystore.take(CHANGE)  # not written yet
+
+    def test_there_and_back(self) -> None:
+        copy = self.keystore.backup(self.folder / "copy")
+        self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
+        restore_wallet(copy, self.folder / "restored", NETWORK)
+        restored = Keystore.open(self.folder / "restored", NETWORK)
+        self.assertTrue(restored.locked)
+        restored.unlock("words")
+        self.assertEqual(restored.take(RECEIVE), hash_at(RECEIVE, 1))
+        self.assertEqual(restored.take(CHANGE), hash_at(CHANGE, 1))
+        self.assertEqual(restored.labels, {hash_at(RECEIVE, 0): "rent"})
+
+    def test_into_a_directory(self) -> None:
+        folder = self.folder / "backups"
+        folder.mkdir()
+        self.assertEqual(self.keystore.backup(folder), folder / "wallet")
+        self.assertEqual(os.listdir(folder), ["wallet"])
+
+    def test_nothing_is_overwritten(self) -> None:
+        copy = self.keystore.backup(self.folder / "copy")
+        before = copy.read_bytes()
+        self.keystore.take(RECEIVE)
+        for refused in (copy, self.path, self.folder):
+            self.assertRaises(WalletFileError, self.keystore.backup, refused)
+        self.assertRaises(WalletFileError, restore_wallet, copy, self.path, NETWORK)
+        self.assertEqual(copy.read_bytes(), before)
+        self.assertEqual(Keystore.open(self.path, NETWORK).count(RECEIVE), 2)
+
+    def test_a_copy_that_is_no_wallet_of_this_network(self) -> None:
+        copy = self.keystore.backup(self.folder / "copy")
+        target = self.folder / "restored"
+        self.assertRaises(WalletFileError, restore_wallet, copy, target, Network.MAINNET)
+        copy.write_bytes(copy.read_bytes()[:-1])
+        self.assertRaises(WalletFileError, restore_wallet, copy, target, NETWORK)
+        self.assertFalse(target.exists())
+
+    def test_a_full_disk_leaves_nothing_behind(self) -> None:
+        with mock.patch.object(os, "fsync", side_effect=OSError(28, "No space left on device")):
+            self.assertRaises(WalletFileError, self.keystore.backup, self.folder / "copy")
+        self.assertEqual(os.listdir(self.folder), ["wallet"])
+
+
+class SecrecyTests(SynchronousTestCase):
+    def test_no_secret_in_any_repr(self) -> None:
+        keystore = new_keystore(Path(self.mktemp()) / "wallet")
+        key = keystore.key(PATH)
+        shown = "".join(
+            repr(each)
+            for each in (keystore, vars(keystore), Account(SEED), vars(Account(SEED)), key)
+        )
+        for secret in (ENTROPY, SEED, key.seed):
+            self.assertNotIn(secret.hex(), shown)
+            self.assertNotIn(repr(secret)[2:-1], shown)
 
 
 class PassphraseTests(SynchronousTestCase):

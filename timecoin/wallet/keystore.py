@@ -248,6 +248,16 @@ class Keystore:
         if content != self._saved:
             self._write(content)
 
+    def backup(self, destination: Path) -> Path:
+        """Copy the wallet, sealed as it is, to ``destination`` or into that directory.
+
+        Returns the path of the copy, which is whole or not there. :class:`WalletFileError` when the
+        name is taken or it cannot be written.
+        """
+        path = destination / self._path.name if destination.is_dir() else destination
+        create_wallet(path, self._content())
+        return path
+
     def _must_save(self, branch: Branch) -> bool:
         # A change key is nothing that others rely on, and the keys on disk reach beyond it: the
         # chain brings it back after a crash. So payments do not each wait for the disk.
