@@ -18,7 +18,7 @@ SIM_OPTIONS ?= --nodes 7 --payments 200
 # Debian packages that `make tools` installs for tests that need more than Python.
 TOOLS ?=
 
-.PHONY: help install demo devnet test check-long lint format sim bench tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim bench tools pins clean
 
 help:
 	@echo "make demo        three validators pay, finalize, crash and recover on this machine"
@@ -28,6 +28,7 @@ help:
 	@echo "make sim         the simulator over seeds 1 to 20"
 	@echo "make bench       the finality benchmark"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
+	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
 	@echo "make install     $(VENV) with everything (the other targets call it)"
 	@echo "make tools       Debian packages that some tests use (as root)"
 	@echo "make clean       removes $(VENV) and everything that was generated"
@@ -69,6 +70,9 @@ lint: install
 format: install
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: install
+	@$(BIN)/python -m timecoin.rpc.reference docs/rpc.rst
 
 sim: install
 	@rm -rf .sim && mkdir .sim

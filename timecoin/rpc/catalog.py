@@ -27,7 +27,7 @@ from timecoin.rpc.methods.mempool import MempoolMethods
 from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
 from timecoin.rpc.methods.outputs import OutputMethods
 from timecoin.rpc.methods.proofs import ProofMethods
-from timecoin.rpc.methods.raw import RawMethods
+from timecoin.rpc.methods.rawtransactions import RawTransactionMethods
 from timecoin.rpc.methods.transactions import TransactionMethods
 from timecoin.rpc.methods.wallet import WalletMethods
 from timecoin.rpc.ports import (
@@ -103,7 +103,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
             parts.size_on_disk,
         ),
         TransactionMethods(views, lookup, finality, condition, parts.submit, parts.wallet.wallet),
-        RawMethods(
+        RawTransactionMethods(
             views,
             lookup,
             parts.pool,

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from timecoin.rpc.schema import Signature
+from timecoin.rpc.schema import Signature, result_schema
+from timecoin.rpc.valuetypes import JsonSchema
 
 F = TypeVar("F", bound=Callable[..., object])
 _MARK = "__rpc_publication__"
@@ -50,6 +51,16 @@ class Method:
         return self.function(**self.signature.read(params))
 
     @property
+    def area(self) -> str:
+        """The module that it stands in: ``chain``, ``wallet``, ..."""
+        return self.function.__module__.rpartition(".")[2]
+
+    @property
+    def result_schema(self) -> JsonSchema:
+        """JSON Schema of its result, from the annotation."""
+        return result_schema(self.function)
+
+    @property
     def usage(self) -> str:
         """One line: the name and the parameters."""
         return f"{self.name} {self.signature.usage}".rstrip()
@@ -67,7 +78,8 @@ class Method:
 def methods_of(group: object) -> Iterator[Method]:
     """The marked methods of ``group``, one a name, in the order of their definition.
 
-    ``TypeError`` for one without a docstring or with a signature that JSON-RPC cannot pass.
+    ``TypeError`` for one without a docstring, with a signature that JSON-RPC cannot pass, or with a
+    result that JSON cannot say.
     """
     for attribute in vars(type(group)):
         publication = getattr(getattr(type(group), attribute), _MARK, None)
@@ -77,6 +89,7 @@ def methods_of(group: object) -> Iterator[Method]:
         doc = inspect.getdoc(function)
         if not doc:
             raise TypeError(f"the RPC method {attribute} has no docstring")
+        result_schema(function)
         signature = Signature.of(function, publication.aliases)
         for name in publication.names:
             yield Method(name, function, signature, doc)

@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated
 
 from timecoin.rpc.errors import INVALID_PARAMS, RpcError
@@ -25,6 +26,7 @@ from timecoin.rpc.valuetypes import (
     Boolean,
     Either,
     Integer,
+    JsonSchema,
     Object,
     Text,
     ValueType,
@@ -39,6 +41,15 @@ _PLAIN: Mapping[object, ValueType] = {
     str: Text(),
     object: Anything(),
 }
+
+
+_RESULTS = (
+    (types.NoneType, "null"),
+    (bool, "boolean"),
+    (int, "integer"),
+    (Decimal, "number"),
+    (str, "string"),
+)
 
 
 def value_type(annotation: object) -> ValueType:
@@ -59,6 +70,30 @@ def value_type(annotation: object) -> ValueType:
     raise TypeError(f"no JSON type for the annotation {annotation!r}")
 
 
+def result_schema(function: Callable[..., object]) -> JsonSchema:
+    """JSON Schema of what ``function`` returns; ``TypeError`` without a JSON type for it."""
+    hints = typing.get_type_hints(function)
+    if "return" not in hints:
+        raise TypeError(f"the result of {function!r} has no annotation")
+    return _result_schema(hints["return"])
+
+
+def _result_schema(annotation: object) -> JsonSchema:
+    for kind, name in _RESULTS:
+        if annotation is kind:
+            return {"type": name}
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is object:
+        return {}
+    if origin is list:
+        return {"type": "array", "items": _result_schema(arguments[0])}
+    if origin is dict and arguments[0] is str:
+        return {"type": "object", "additionalProperties": _result_schema(arguments[1])}
+    if origin in (types.UnionType, typing.Union):
+        return {"anyOf": [_result_schema(part) for part in arguments]}
+    raise TypeError(f"no JSON type for the result {annotation!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter; ``default`` is meaningful unless ``required``."""
@@ -74,6 +109,12 @@ class Parameter:
         """As ``help`` prints it: brackets for optional, ``name=`` for named only."""
         text = f"{self.name}=..." if self.named_only else self.name
         return text if self.required else f"[{text}]"
+
+    @property
+    def schema(self) -> JsonSchema:
+        """Its values as JSON Schema, with the default."""
+        default = {} if self.default is None else {"default": self.default}
+        return self.type.schema | default
 
     @property
     def description(self) -> str:

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Protocol, runtime_checkable
 
+from timecoin.params import MAX_AMOUNT_UNITS
 from timecoin.rpc.errors import INVALID_PARAMETER, TYPE_ERROR, RpcError
-from timecoin.rpc.jsonvalues import parse_amount
+from timecoin.rpc.jsonvalues import MAX_NUMBER_DIGITS, amount_json, parse_amount
 
 MAX_TEXT_CHARS = 100_000
 MAX_ARRAY_ITEMS = 100_000
 _HEX = re.compile(r"[0-9a-f]*")
+
+
+JsonSchema = dict[str, object]
 
 
 def json_type(value: object) -> str:
@@ -43,6 +47,10 @@ class ValueType(Protocol):
     def label(self) -> str:
         """What ``help`` and error messages call it."""
 
+    @property
+    def schema(self) -> JsonSchema:
+        """The same as JSON Schema (draft 7), for ``rpc.discover``."""
+
     def read(self, value: object, name: str) -> object:
         """The Python value; :class:`RpcError` -3 for a wrong JSON type, -8 for a wrong value."""
 
@@ -64,6 +72,10 @@ class Boolean:
 
     label: str = "boolean"
 
+    @property
+    def schema(self) -> JsonSchema:
+        return {"title": self.label, "type": "boolean"}
+
     def read(self, value: object, name: str) -> bool:
         if not isinstance(value, bool):
             raise NotOfType(name, self.label, value)
@@ -77,6 +89,15 @@ class Integer:
     minimum: int = -(2**63)
     maximum: int = 2**63 - 1
     label: str = "integer"
+
+    @property
+    def schema(self) -> JsonSchema:
+        return {
+            "title": self.label,
+            "type": "integer",
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }
 
     def read(self, value: object, name: str) -> int:
         if isinstance(value, Decimal):
@@ -96,6 +117,11 @@ class Text:
     choices: tuple[str, ...] = ()
     label: str = "string"
 
+    @property
+    def schema(self) -> JsonSchema:
+        shown: JsonSchema = {"title": self.label, "type": "string", "maxLength": self.max_chars}
+        return shown | ({"enum": list(self.choices)} if self.choices else {})
+
     def read(self, value: object, name: str) -> str:
         if not isinstance(value, str):
             raise NotOfType(name, self.label, value)
@@ -114,6 +140,16 @@ class Hex:
     max_bytes: int
     label: str = "hex"
     code: int = INVALID_PARAMETER
+
+    @property
+    def schema(self) -> JsonSchema:
+        return {
+            "title": self.label,
+            "type": "string",
+            "pattern": "^([0-9a-f]{2})*$",
+            "minLength": 2 * self.min_bytes,
+            "maxLength": 2 * self.max_bytes,
+        }
 
     def read(self, value: object, name: str) -> bytes:
         if not isinstance(value, str):
@@ -136,6 +172,13 @@ class AmountOfTime:
 
     label: str = "amount"
 
+    @property
+    def schema(self) -> JsonSchema:
+        most = amount_json(MAX_AMOUNT_UNITS)
+        number: JsonSchema = {"type": "number", "minimum": 0, "maximum": most}
+        text: JsonSchema = {"type": "string", "maxLength": MAX_NUMBER_DIGITS}
+        return {"title": self.label, "anyOf": [number, text]}
+
     def read(self, value: object, name: str) -> int:
         try:
             return parse_amount(value)
@@ -153,6 +196,15 @@ class Array:
     @property
     def label(self) -> str:
         return f"array of {self.item.label}"
+
+    @property
+    def schema(self) -> JsonSchema:
+        return {
+            "title": self.label,
+            "type": "array",
+            "items": self.item.schema,
+            "maxItems": self.max_items,
+        }
 
     def read(self, value: object, name: str) -> list[object]:
         if not isinstance(value, list):
@@ -172,6 +224,14 @@ class Object:
     def label(self) -> str:
         return f"object of {self.member.label}"
 
+    @property
+    def schema(self) -> JsonSchema:
+        return {
+            "title": self.label,
+            "type": "object",
+            "additionalProperties": self.member.schema,
+        }
+
     def read(self, value: object, name: str) -> dict[str, object]:
         if not isinstance(value, dict):
             raise NotOfType(name, self.label, value)
@@ -183,6 +243,10 @@ class Anything:
     """Any JSON value, for the method to look into."""
 
     label: str = "value"
+
+    @property
+    def schema(self) -> JsonSchema:
+        return {"title": self.label}
 
     def read(self, value: object, name: str) -> object:
         return value
@@ -197,6 +261,10 @@ class Either:
     @property
     def label(self) -> str:
         return " or ".join(choice.label for choice in self.choices)
+
+    @property
+    def schema(self) -> JsonSchema:
+        return {"title": self.label, "anyOf": [choice.schema for choice in self.choices]}
 
     def read(self, value: object, name: str) -> object:
         for choice in self.choices:

@@ -211,6 +211,7 @@ class ControlTests(RpcTestCase):
 
 
 METHODS = {
+    "rpc.discover",
     "createrawtransaction",
     "decoderawtransaction",
     "estimatefee",

@@ -8,11 +8,13 @@ from typing import Annotated
 from twisted.internet.interfaces import IReactorTime
 
 from timecoin.rpc.method import Method, rpc_method
+from timecoin.rpc.openrpc import openrpc_document
+from timecoin.rpc.rendering import Json
 from timecoin.rpc.valuetypes import Text
 
 
 class HelpMethods:
-    """``help``, printed from the same signatures that dispatch checks."""
+    """``help`` and ``rpc.discover``, from the same signatures that dispatch checks."""
 
     def __init__(self, published: Mapping[str, Method]) -> None:
         self._published = published
@@ -24,6 +26,11 @@ class HelpMethods:
             return "\n".join(self._published[name].usage for name in sorted(self._published))
         method = self._published.get(command)
         return f"help: unknown command: {command}" if method is None else method.help
+
+    @rpc_method("rpc.discover")
+    def discover(self) -> Json:
+        """All methods as an OpenRPC document: parameters, their types, results, descriptions."""
+        return openrpc_document(self._published[name] for name in sorted(self._published))
 
 
 class ControlMethods:

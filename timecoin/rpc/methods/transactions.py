@@ -17,7 +17,7 @@ from timecoin.rpc.errors import (
 from timecoin.rpc.jsonvalues import amount_json
 from timecoin.rpc.lookup import Found, Lookup
 from timecoin.rpc.method import rpc_method
-from timecoin.rpc.methods.raw import TransactionHex, read_transaction
+from timecoin.rpc.methods.rawtransactions import TransactionHex, read_transaction
 from timecoin.rpc.ports import FinalityReader, OwnEffect, Submit
 from timecoin.rpc.refusal import refusal
 from timecoin.rpc.rendering import Json, fee_of, script_address, transaction_json

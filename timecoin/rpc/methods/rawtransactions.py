@@ -51,7 +51,7 @@ def read_transaction(data: bytes) -> Transaction:
         raise RpcError(DECODE_ERROR, f"TX decode failed: {error}") from error
 
 
-class RawMethods:
+class RawTransactionMethods:
     """Needs no key."""
 
     def __init__(
