@@ -219,6 +219,34 @@ class Moments(Case):
         now = self.world.now_ms
         self.assertIsNone(self.node.finality.objection(late, 1, now, now))
 
+    def test_a_certificate_heard_again_keeps_what_it_is_known_by(self) -> None:
+        """More votes come, and a body proves void, between a block and the news of it."""
+        first, second = pay([genesis_coin(0)]), pay([genesis_coin(1)])
+        rival = pay([genesis_coin(1)], nonce=1)
+        batch = (first, second)
+        certificate = forge.certificate(self.world, batch, self.world.nodes[1:])
+        self.world.receive(self.node, self.peer, Certified(certificate, (first,)))
+        block = self.world.draft([first, rival])
+        self.node.chain.connect(block, (first, rival))
+        more = forge.certificate(self.world, batch, self.world.nodes)
+        self.world.receive(self.node, self.peer, Certified(more, (second,)))
+        self.world.deliver(self.node, Connected(block, (first, rival)))
+        self.assertEqual(len(self.node.finality._parts.certificates), 0)
+        self.assertNotIn("certificates", {table for table, _ in self.node.rows})
+
+    def test_what_a_certificate_covers_stays_closed_once_it_is_void(self) -> None:
+        first, second = pay([genesis_coin(0)]), pay([genesis_coin(1)])
+        rival = pay([genesis_coin(1)], nonce=1)
+        batch = (first, second)
+        certificate = forge.certificate(self.world, batch, self.world.nodes[1:])
+        self.world.receive(self.node, self.peer, Certified(certificate, batch))
+        self.world.connect([rival])
+        more = forge.certificate(self.world, batch, self.world.nodes)
+        self.world.receive(self.node, self.peer, Certified(more, ()))
+        self.assertFalse(self.node.finality._parts.certificates.covers(second.txid))
+        self.world.connect([first])
+        self.assertEqual(len(self.node.finality._parts.certificates), 0)
+
     def test_nothing_void_is_said_to_be_left_out(self) -> None:
         tx, rival = pay([genesis_coin(0)]), pay([genesis_coin(0)], nonce=1)
         self.certify(tx)

@@ -35,10 +35,12 @@ class Held:
 
     certificate: BatchCertificate
     stored_ms: int
-    waiting: dict[bytes, int]
-    """Certified txids neither archived nor void, with their leaf index."""
     size: int
     """Bytes of the certificate."""
+    waiting: dict[bytes, int] = field(default_factory=dict)
+    """Certified txids neither archived nor void, with their leaf index."""
+    certified: dict[int, None] = field(default_factory=dict)
+    """Leaves that were found certified while they waited, also those that have ended."""
     finals: dict[int, ReceiptSet] = field(default_factory=dict)
     """Receipt quorums by tip."""
     final: dict[bytes, None] = field(default_factory=dict)
@@ -109,16 +111,21 @@ class Certificates:
     def put(
         self, certificate: BatchCertificate, certified: tuple[int, ...], size: int, now_ms: int
     ) -> Held:
-        """Hold ``certificate``; one of the same batch is replaced and keeps its receipts."""
-        waiting = {certificate.leaves[leaf]: leaf for leaf in certified}
+        """Hold ``certificate`` for the leaves ``certified``; one of the same batch is replaced.
+
+        What it was known by before stays until it is closed, and stays closed after that.
+        """
         held = self.get(certificate.anchor, certificate.root)
         if held is None:
-            held = Held(certificate, now_ms, waiting, size)
+            held = Held(certificate, now_ms, size)
             self._held[held.key] = held
             self._named.setdefault(certificate.root, {})[held.key] = None
-        else:
-            held.certificate, held.waiting, held.size = certificate, waiting, size
-        for txid in waiting:
+        fresh = tuple(leaf for leaf in certified if leaf not in held.certified)
+        held.certificate, held.size = certificate, size
+        held.certified.update(dict.fromkeys(fresh))
+        for leaf in fresh:
+            txid = certificate.leaves[leaf]
+            held.waiting[txid] = leaf
             self._named.setdefault(txid, {})[held.key] = None
         return held
 
