@@ -74,6 +74,11 @@ class CheckedBlock:
     lthash: bytes
     supply: int
 
+    @property
+    def utxo_root(self) -> bytes:
+        """The hash of the UTXO set after the block."""
+        return LtHash.from_bytes(self.lthash).digest()
+
 
 def parent_set(parent: ParentState) -> ActiveSet:
     """avs(h-1): the tip's own snapshot, which is always at hand."""
@@ -96,6 +101,21 @@ def check_successor(
     :class:`RuleBroken` names the first rule that it breaks; :class:`MissingBodies` the
     transactions without which it cannot be judged.
     """
+    checked = check_changes(block, find, parent, genesis, verify, memo)
+    if block.header.utxo_root != checked.utxo_root:
+        raise RuleBroken("bad-utxo-root", "utxo_root is not that of the set after this block")
+    return checked
+
+
+def check_changes(
+    block: Block,
+    find: FindBody,
+    parent: ParentState,
+    genesis: Genesis,
+    verify: Verify,
+    memo: SpendMemo | None = None,
+) -> CheckedBlock:
+    """:func:`check_successor` without a look at ``utxo_root``, which a producer learns here."""
     check_shape(block)
     check_header(block.header, parent, genesis)
     members = parent_set(parent)
@@ -116,8 +136,6 @@ def check_successor(
         memo=memo,
     )
     lthash = diff.apply_to(LtHash.from_bytes(parent.lthash))
-    if block.header.utxo_root != lthash.digest():
-        raise RuleBroken("bad-utxo-root", "utxo_root is not that of the set after this block")
     # Fees change hands, they do not come into being.
     issued = sum(output.value for output in block.body.reward.outputs) - fees
     return CheckedBlock(

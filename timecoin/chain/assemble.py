@@ -1,19 +1,23 @@
 """A producer's block: what is worth archiving, less what is void or does not fit (PROTOCOL 6).
 
-Nothing here is trusted: the result goes through the check that every other node applies.
+Nothing here is trusted: the result goes through the check that every other node applies, which also
+gives the one field that a producer cannot know before, ``utxo_root``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from dataclasses import dataclass
+
+import msgspec
 
 from timecoin import params
 from timecoin.chain.accept import (
     CheckedBlock,
     ParentState,
     certified_leaves,
-    check_successor,
+    check_changes,
     parent_set,
 )
 from timecoin.chain.active import next_active_set
@@ -21,12 +25,11 @@ from timecoin.codec import encode
 from timecoin.consensus.ports import Contents
 from timecoin.consensus.sortition import next_seed
 from timecoin.crypto import vrf
+from timecoin.crypto.hashing import HASH_BYTES
 from timecoin.crypto.keys import Verify
-from timecoin.crypto.lthash import LtHash
 from timecoin.ledger.block import Block, Body, Entry, Header, Resolution
 from timecoin.ledger.check import check_spend, check_structure, check_witness
 from timecoin.ledger.check_block import max_entries
-from timecoin.ledger.connect import connect
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rewards import expected_reward
@@ -89,7 +92,6 @@ def _assemble(selection: Selection, draft: Draft, memo: SpendMemo | None) -> Che
         avs_changes=(),
         evidence=(),
     )
-    diff = connect(transactions, reward, parent, height)
     header = Header(
         version=params.BLOCK_VERSION,
         chain_id=genesis.chain_id,
@@ -104,12 +106,15 @@ def _assemble(selection: Selection, draft: Draft, memo: SpendMemo | None) -> Che
         timestamp_ms=draft.timestamp_ms,
         entries_root=body.entries_root,
         avs_root=next_active_set(members, body).root,
-        utxo_root=diff.apply_to(LtHash.from_bytes(parent.lthash)).digest(),
+        utxo_root=bytes(HASH_BYTES),  # known when the changes are
         body_root=body.root,
     )
     bodies = {tx.wtxid: tx for tx in transactions}
-    block = Block(header, body)
-    return check_successor(block, bodies.get, parent, genesis, selection.verify, memo)
+    checked = check_changes(
+        Block(header, body), bodies.get, parent, genesis, selection.verify, memo
+    )
+    header = msgspec.structs.replace(header, utxo_root=checked.utxo_root)
+    return dataclasses.replace(checked, block=Block(header, body))
 
 
 def _vrf_output(proof: bytes) -> bytes:
