@@ -26,9 +26,9 @@ def free_base_port(count: int) -> int:
     raise AssertionError("no free ports on this machine")
 
 
-def start_network(test: SynchronousTestCase, count: int, slot_ms: int) -> Devnet:
+def start_network(test: SynchronousTestCase, count: int, slot_ms: int, tls: bool = False) -> Devnet:
     """A network in a directory of ``test`` that is stopped when the test ends, however it does."""
     directory = Path(test.mktemp()).absolute()
-    network = Devnet.start(directory, count, free_base_port(count), slot_ms, lambda said: None)
+    network = Devnet.start(directory, count, free_base_port(count), slot_ms, lambda said: None, tls)
     test.addCleanup(network.stop)
     return network
