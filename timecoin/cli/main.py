@@ -21,6 +21,7 @@ from timecoin.cli.rpc.connection import PASSWORD_VARIABLE, Given
 from timecoin.cli.rpc.published import find_method, published_methods
 from timecoin.cli.rpc.session import DEFAULT_TIMEOUT_S, Session
 from timecoin.cli.sim import sim
+from timecoin.cli.watch.command import watch
 
 CLOSE = 0.75
 """How alike a name must be to be meant."""
@@ -148,5 +149,5 @@ def main(
 
 
 main.params += output_options()
-for tool in (completion, demo, devnet, genesis, sim):
+for tool in (completion, demo, devnet, genesis, sim, watch):
     main.add_command(tool)

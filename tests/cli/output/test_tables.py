@@ -26,7 +26,7 @@ VALUES = st.recursive(
 
 def plain(value: object, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(shown(value, console))
+    console.print(shown(value, console), soft_wrap=True)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
@@ -37,7 +37,7 @@ class TableTests(SynchronousTestCase):
         ).splitlines()
         self.assertEqual(
             [line.rstrip() for line in lines],
-            ["height  5", "supply  0.10000000", "finality", "  p50_ms  -", "ok  yes"],
+            ["height    5", "supply    0.10000000", "finality", "  p50_ms  -", "ok        yes"],
         )
 
     def test_a_row_for_each_object(self) -> None:
@@ -51,6 +51,14 @@ class TableTests(SynchronousTestCase):
         shown_text = plain([{"txid": "ab" * 32, "wtxid": "cd" * 32}] * 2)
         self.assertEqual(shown_text.count("txid   " + "ab" * 32), 2)
         self.assertEqual(shown_text.count("wtxid  " + "cd" * 32), 2)
+
+    def test_blocks_inside_are_whole_as_well(self) -> None:
+        lines = plain({"members": [{"pubkey": "ab" * 32, "other": "cd" * 32}]}).splitlines()
+        self.assertEqual(lines, ["members", "  pubkey  " + "ab" * 32, "  other   " + "cd" * 32])
+
+    def test_lists_of_texts(self) -> None:
+        self.assertEqual(plain(["ab" * 50, "c"]), "ab" * 50 + "\nc\n")
+        self.assertEqual(plain({"few": [1, 2], "none": []}), "few   1, 2\nnone  -\n")
 
     def test_dates(self) -> None:
         self.assertIn("1700000000  2023-11-14 22:13:20 UTC", plain({"time": 1_700_000_000}))

@@ -28,7 +28,7 @@ class Screen:
     @classmethod
     def of_process(cls, tables: bool | None, raw: bool) -> Screen:
         """This process's own; ``tables`` None means: if standard output is a terminal."""
-        out = Console(highlight=False, soft_wrap=False)
+        out = Console(highlight=False)
         return cls(
             out,
             Console(stderr=True, highlight=False),
@@ -43,7 +43,7 @@ class Screen:
         elif not self.tables:
             click.echo(json_text(value), file=self.out.file)
         elif value is not None:
-            self.out.print(shown(value, self.out))
+            self.out.print(shown(value, self.out), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line for a person, beside the result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -26,43 +26,53 @@ LONGEST_LINE = 10_000
 LAST_SECOND = 253_402_300_799
 
 
-def shown(value: object, console: Console) -> RenderableType:
-    """How ``value``, a JSON value, looks on ``console``."""
+def shown(value: object, console: Console, indent: int = 0) -> RenderableType:
+    """How ``value``, a JSON value, looks on ``console``, so many columns from its left."""
     match value:
         case Mapping():
-            return _fields(value, console)
+            return _fields(value, console, indent)
         case list() if value and all(isinstance(item, Mapping) for item in value):
-            return _rows(value, console)
+            return _rows(value, console, indent)
         case list() if any(isinstance(item, Mapping | list) for item in value):
-            return Text(visible(json_text(value)))
+            return _lines((Text(visible(line)) for line in json_text(value).split("\n")), indent)
         case list():
-            return Text("\n").join([_scalar("", item) for item in value])
+            return _lines((_scalar("", item) for item in value), indent)
         case _:
-            return _scalar("", value)
+            return _lines([_scalar("", value)], indent)
 
 
-def _fields(value: Mapping[str, object], console: Console) -> RenderableType:
+def _fields(value: Mapping[str, object], console: Console, indent: int) -> RenderableType:
+    """A line for each field; long values run on, so that they can be copied whole."""
     parts: list[RenderableType] = []
-    grid: Table | None = None
+    margin = " " * indent
+    width = max((len(visible(name)) for name in value), default=0)
     for name, member in value.items():
-        if isinstance(member, Mapping | list) and member and not _is_short(member):
-            grid = None
-            parts += [
-                Text(visible(name), "cyan"),
-                Padding(shown(member, console), (0, 0, 0, INDENT)),
-            ]
-            continue
-        if grid is None:
-            grid = Table.grid(padding=(0, INDENT))
-            grid.add_column(style="cyan", no_wrap=True)
-            grid.add_column(overflow="fold")
-            parts.append(grid)
-        grid.add_row(Text(visible(name)), _inline(name, member))
+        line = Text(margin, no_wrap=True, overflow="ignore")
+        line.append(visible(name), "cyan")
+        if _is_block(member):
+            parts += [line, shown(member, console, indent + INDENT)]
+        else:
+            line.append(" " * (width - len(visible(name)) + INDENT))
+            parts.append(line.append_text(_inline(name, member)))
     return Group(*parts)
 
 
+def _is_block(member: object) -> bool:
+    """Whether it takes lines of its own."""
+    return bool(member) and (
+        isinstance(member, Mapping) or (isinstance(member, list) and not _is_short(member))
+    )
+
+
+def _lines(texts: Iterable[Text], indent: int) -> RenderableType:
+    """One line each, of any length."""
+    return Group(
+        *(Text(" " * indent, no_wrap=True, overflow="ignore").append_text(text) for text in texts)
+    )
+
+
 def _is_short(member: object) -> bool:
-    """Whether it fits into one line: a list of a few plain values."""
+    """Whether a list fits into one line: few values, all plain."""
     return (
         isinstance(member, list)
         and len(member) <= 4
@@ -70,7 +80,7 @@ def _is_short(member: object) -> bool:
     )
 
 
-def _rows(value: Sequence[Mapping[str, object]], console: Console) -> RenderableType:
+def _rows(value: Sequence[Mapping[str, object]], console: Console, indent: int) -> RenderableType:
     """One line an item if they fit, else one block an item."""
     names = list(dict.fromkeys(name for item in value for name in item))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold cyan")
@@ -83,17 +93,19 @@ def _rows(value: Sequence[Mapping[str, object]], console: Console) -> Renderable
     for item in value:
         table.add_row(*(_inline(name, item.get(name), date=False) for name in names))
     unbounded = console.options.update(max_width=LONGEST_LINE)  # it measures no more than fits
-    if Measurement.get(console, unbounded, table).minimum <= console.width:
-        return table
+    if Measurement.get(console, unbounded, table).minimum <= console.width - indent:
+        return Padding(table, (0, 0, 0, indent))
     blocks: list[RenderableType] = []
     for item in value:
-        blocks += [_fields(item, console), Text("")]
+        blocks += [_fields(item, console, indent), Text("")]
     return Group(*blocks[:-1])
 
 
 def _inline(name: str, value: object, date: bool = True) -> Text:
     """One cell."""
     match value:
+        case [] | {} if not value:
+            return Text("-", "dim")
         case list() if not any(isinstance(item, Mapping | list) for item in value):
             return Text(", ").join([_scalar(name, item) for item in value])
         case Mapping() | list():
@@ -120,8 +132,11 @@ def _scalar(name: str, value: object) -> Text:
 
 
 def _style(name: str, value: str) -> str:
-    if name == "warnings":
-        return "yellow"
+    return "yellow" if name == "warnings" else status_style(value)
+
+
+def status_style(value: str) -> str:
+    """The colour of a word that says how something stands; none for other words."""
     if value in GOOD:
         return "green"
     if value in WAITING:

@@ -1,0 +1,1 @@
+"""Live blocks and finality, told by a node."""
