@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from timecoin.chain.ports import AddressStore, Place
 from timecoin.ledger.connect import Coin, UtxoDiff
-from timecoin.ledger.script import TAG_DATA, Stake, parse_script, pay_to_pubkey_hash
-from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
+from timecoin.ledger.script import TAG_DATA, TAG_STAKE, Stake, parse_script, pay_to_pubkey_hash
+from timecoin.ledger.transaction import Outpoint, Transaction
 
 PAGE = 1_000
 """Rows read at a time; a larger limit is no error, only longer."""
@@ -25,10 +25,12 @@ class AddressIndexOff(LookupError):
 
 def owner_script(script: bytes) -> bytes | None:
     """The script by which the owner of an output is found; None for data, which nobody owns."""
-    if script[0] == TAG_DATA:
-        return None
-    parsed = parse_script(script)
-    return pay_to_pubkey_hash(parsed.owner_hash) if isinstance(parsed, Stake) else script
+    tag = script[0]
+    if tag == TAG_STAKE:
+        parsed = parse_script(script)
+        assert isinstance(parsed, Stake)
+        return pay_to_pubkey_hash(parsed.owner_hash)
+    return None if tag == TAG_DATA else script
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,17 @@ class AddressChanges:
 
 def address_changes(transactions: Sequence[Transaction], diff: UtxoDiff) -> AddressChanges:
     """The changes of a block: ``transactions`` in the order of their positions, reward last."""
-    made = {
-        outpoint(tx.txid, index): output.lock_script
-        for tx in transactions
-        for index, output in enumerate(tx.outputs)
-    }
+    made = {tx.txid: tx.outputs for tx in transactions}
     spent = {point: utxo.script for point, utxo in diff.spent}
     history: list[tuple[bytes, int, bytes]] = []
     for position, tx in enumerate(transactions):
         scripts = [output.lock_script for output in tx.outputs]
-        for point in tx.outpoints:
-            script = spent.get(point) or made.get(point)
-            if script is not None:  # a reward spends nothing
+        for item in tx.inputs:
+            script = spent.get(item.outpoint)
+            if script is not None:
                 scripts.append(script)
+            elif item.prev_txid in made:  # else it is a reward, which spends nothing
+                scripts.append(made[item.prev_txid][item.prev_index].lock_script)
         owners = dict.fromkeys(map(owner_script, scripts))
         history += [(owner, position, tx.txid) for owner in owners if owner is not None]
     return AddressChanges(owned(diff.spent), owned(diff.created), tuple(history))

@@ -36,16 +36,23 @@ class AddressIndex:
 
     def rows(self, height: int, changes: AddressChanges) -> list[Row]:
         """The rows that a block at ``height`` writes and deletes."""
+        hashes: dict[bytes, bytes] = {}  # most scripts occur in several rows of a block
+
+        def hash_of(script: bytes) -> bytes:
+            found = hashes.get(script)
+            if found is None:
+                found = hashes[script] = blake3_256(script)
+            return found
+
         rows: list[Row] = [
-            (keys.ADDRESS_UNSPENT, blake3_256(script) + point, None)
-            for script, point in changes.spent
+            (keys.ADDRESS_UNSPENT, hash_of(script) + point, None) for script, point in changes.spent
         ]
         rows += [
-            (keys.ADDRESS_UNSPENT, blake3_256(script) + point, b"")
+            (keys.ADDRESS_UNSPENT, hash_of(script) + point, b"")
             for script, point in changes.created
         ]
         rows += [
-            (keys.ADDRESS_HISTORY, blake3_256(script) + _place_key((height, position)), txid)
+            (keys.ADDRESS_HISTORY, hash_of(script) + _place_key((height, position)), txid)
             for script, position, txid in changes.history
         ]
         return rows
