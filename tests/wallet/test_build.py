@@ -235,7 +235,7 @@ class PaymentTests(PaymentCase):
         error = self.assertRaises(
             PaymentRefused, build_payment, [output(PAYEE, 690 * TIME)], crumbs, CHANGE
         )
-        self.assertIn("too many", str(error))
+        self.assertIn("merge", str(error))
         payment = build_payment([output(PAYEE, 670 * TIME)], crumbs, CHANGE)
         self.assertLessEqual(self.judged_fee(payment), 10 * params.MAX_TX_BYTES)
 

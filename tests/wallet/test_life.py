@@ -17,6 +17,7 @@ from timecoin.ledger.transaction import Transaction, TxOutput, outpoint
 from timecoin.wallet.coins import Balance
 from timecoin.wallet.derive import Branch
 from timecoin.wallet.errors import InsufficientFunds, PaymentRefused
+from timecoin.wallet.wallet import Wallet
 
 CERTIFIED = (Status.CERTIFIED, Status.FINAL)
 OWN = {script_at(branch, index) for branch in Branch for index in range(120)}
@@ -130,6 +131,18 @@ class Course:
 
 
 class LifeTests(SynchronousTestCase):
+    def check_sums(self, wallet: Wallet) -> None:
+        """Balances are sums of what is listed, however they are restricted."""
+        for minconf in (0, 1, 2, 4):
+            coins = wallet.unspent(minconf)
+            balance = wallet.balance(minconf)
+            listed = sum(coin.utxo.value for coin in coins)
+            self.assertEqual(listed, balance.spendable + balance.pending)
+            for script in {coin.utxo.script for coin in coins}:
+                balance = wallet.balance(minconf, script)
+                listed = sum(coin.utxo.value for coin in wallet.unspent(minconf, scripts=[script]))
+                self.assertEqual(listed, balance.spendable + balance.pending)
+
     @settings(max_examples=80, deadline=None)
     @given(steps)
     def test_the_wallet_agrees_with_chain_and_pool(self, course: list[tuple[str, int]]) -> None:
@@ -138,5 +151,6 @@ class LifeTests(SynchronousTestCase):
             for step, number in course:
                 life.take(step, number)
                 self.assertEqual(life.fixture.wallet.balance(), life.expected(), step)
+            self.check_sums(life.fixture.wallet)
             life.restart(0)
             self.assertEqual(life.fixture.wallet.balance(), life.expected())

@@ -6,6 +6,7 @@ below the least one, and but a little above it.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ _INPUT_BYTES = len(encode(TxInput(bytes(32), 2**32 - 1, params.SEQUENCE_FINAL)))
 # Each of the three lists may need two bytes more for its length than an empty one.
 _FRAME_BYTES = len(encode(Transaction(params.TX_VERSION, (), (), 0, ()))) + 3 * 2
 
+
+_MAX_INPUTS = params.MAX_TX_BYTES // _INPUT_BYTES
 
 MAX_FEE_UNITS = params.UNITS_PER_TIME
 """A wallet pays no fee above it: 100 times what the largest transaction has to pay."""
@@ -72,23 +75,29 @@ def build_payment(
     def needed(count: int, cost: _Cost) -> int:
         return paid_units if subtract_fee_from else paid_units + cost.fee_units(count)
 
-    ordered = sorted(coins, key=lambda coin: (-coin[1].value, coin[0]))
-    values = [utxo.value for _, utxo in ordered]
-    exact = branch_and_bound(
-        [value for value in values if value > fee_rate * _INPUT_BYTES],
-        lambda count: needed(count, cost),
-        tolerance=fee_rate * (change_bytes + _INPUT_BYTES),
+    coins = list(coins)
+    tolerance = fee_rate * (change_bytes + _INPUT_BYTES)
+    # What costs as much as it brings, or is by itself too much, is in no payment without change.
+    fitting = _largest(
+        coin
+        for coin in coins
+        if fee_rate * _INPUT_BYTES < coin[1].value <= needed(1, cost) + tolerance
     )
+    exact = branch_and_bound(_values(fitting), lambda count: needed(count, cost), tolerance)
     if exact is not None:
-        spent = [ordered[position] for position in exact]
+        spent = [fitting[position] for position in exact]
         fee_units = cost.fee_units(len(spent))
     else:
-        count = largest_first(values, lambda count: needed(count, cost_with_change))
+        largest = _largest(coins)
+        count = largest_first(_values(largest), lambda count: needed(count, cost_with_change))
         if count is None:
-            raise InsufficientFunds(needed(len(values), cost_with_change), sum(values))
-        spent = ordered[:count]
+            available = sum(_values(coins))
+            if available < needed(len(coins), cost_with_change):
+                raise InsufficientFunds(needed(len(coins), cost_with_change), available)
+            raise PaymentRefused("more coins are needed than one transaction can hold: merge some")
+        spent = largest[:count]
         fee_units = cost_with_change.fee_units(count)
-    rest = sum(utxo.value for _, utxo in spent) - paid_units
+    rest = sum(_values(spent)) - paid_units
     if not subtract_fee_from:
         rest -= fee_units
     has_change = exact is None and not is_dust(TxOutput(rest, change_script))
@@ -117,16 +126,24 @@ def build_merge(
         raise PaymentRefused(f"{min_count} to {max_count} coins cannot be merged")
     cost = _Cost(_FRAME_BYTES + _output_bytes(TxOutput(0, script)), fee_rate)
     room = (params.MAX_TX_BYTES - cost.fixed_bytes) // _INPUT_BYTES
-    ordered = sorted(coins, key=lambda coin: (coin[1].value, coin[0]))
-    spent = ordered[: min(max_count, room)]
+    spent = heapq.nsmallest(min(max_count, room), coins, key=lambda coin: (coin[1].value, coin[0]))
     if len(spent) < min_count:
         raise PaymentRefused(f"{len(spent)} coins can be merged now, not {min_count}")
-    available = sum(utxo.value for _, utxo in spent)
+    available = sum(_values(spent))
     fee_units = cost.fee_units(len(spent))
     merged = TxOutput(available - fee_units, script)
     if is_dust(merged):
         raise InsufficientFunds(fee_units + params.DUST_UNITS, available)
     return _payment(spent, [merged], has_change=False)
+
+
+def _largest(coins: Iterable[Coin]) -> list[Coin]:
+    """As many of the largest as a transaction can hold, in descending order."""
+    return heapq.nsmallest(_MAX_INPUTS, coins, key=lambda coin: (-coin[1].value, coin[0]))
+
+
+def _values(coins: Iterable[Coin]) -> list[int]:
+    return [utxo.value for _, utxo in coins]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +164,7 @@ def _payment(spent: Sequence[Coin], outputs: Sequence[TxOutput], has_change: boo
     size = _FRAME_BYTES + sum(map(_output_bytes, outputs)) + len(spent) * _INPUT_BYTES
     if size > params.MAX_TX_BYTES:
         raise PaymentRefused(f"{len(spent)} coins are needed, too many for one transaction")
-    available = sum(utxo.value for _, utxo in spent)
+    available = sum(_values(spent))
     fee_units = available - sum(output.value for output in outputs)
     if fee_units > MAX_FEE_UNITS:
         raise PaymentRefused(

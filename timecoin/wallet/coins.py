@@ -20,7 +20,7 @@ from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput, outpoin
 from timecoin.ledger.utxo import Utxo
 from timecoin.wallet.derive import KeyPath
 
-_STAKE = bytes((TAG_STAKE,))
+_KEPT_BALANCES = 64
 
 
 class OwnKeys(Protocol):
@@ -102,6 +102,8 @@ class Coins:
         """Own output of a waiting transaction -> its txid."""
         self._spenders: dict[Outpoint, list[bytes]] = {}
         """Every input of every waiting transaction -> who spends it."""
+        self._balances: dict[tuple[int, bytes | None], Balance] = {}
+        """What was asked for since the last change."""
 
     # reading
 
@@ -111,6 +113,9 @@ class Coins:
             if point not in self._spenders:
                 age = self._tip_height - utxo.height
                 yield OwnCoin(point, utxo, path, self._standing(utxo), age + 1)
+        yield from self._waiting_unspent()
+
+    def _waiting_unspent(self) -> Iterator[OwnCoin]:
         for waiting in self._waiting.values():
             for point, utxo, path in waiting.coins:
                 if point not in self._spenders:
@@ -122,11 +127,43 @@ class Coins:
 
         ``script`` restricts them to one lock script.
         """
+        asked = (minconf, script)
+        if asked not in self._balances:
+            if len(self._balances) == _KEPT_BALANCES:
+                self._balances.clear()
+            self._balances[asked] = self._sum(minconf, script)
+        return self._balances[asked]
+
+    def _sum(self, minconf: int, script: bytes | None) -> Balance:
+        # Without an OwnCoin for each: a wallet may have a hundred thousand, and the loop waits.
         sums = dict.fromkeys(Standing, 0)
-        for coin in self:
+        youngest = self._tip_height + 1 - max(1, minconf)
+        spenders, standing = self._spenders, self._standing
+        for point, (utxo, _) in self._archived.items():
+            if utxo.height <= youngest and script in (None, utxo.script) and point not in spenders:
+                sums[standing(utxo)] += utxo.value
+        for coin in self._waiting_unspent():
             if coin.satisfies(minconf) and script in (None, coin.utxo.script):
                 sums[coin.standing] += coin.utxo.value
-        return Balance(**{standing.value: units for standing, units in sums.items()})
+        return Balance(**{each.value: units for each, units in sums.items()})
+
+    def spendable(self) -> list[Coin]:
+        """The coins that may be spent now."""
+        spenders, standing = self._spenders, self._standing
+        archived = [
+            (point, utxo)
+            for point, (utxo, _) in self._archived.items()
+            if point not in spenders and standing(utxo) is Standing.SPENDABLE
+        ]
+        return archived + [
+            (coin.point, coin.utxo)
+            for coin in self._waiting_unspent()
+            if coin.standing is Standing.SPENDABLE
+        ]
+
+    def is_unspent(self, point: Outpoint) -> bool:
+        """Whether ``point`` is an output of ours that nothing spends."""
+        return self.owns(point) and point not in self._spenders
 
     def owns(self, point: Outpoint) -> bool:
         """Whether ``point`` is an output of ours, archived or waiting, spent or not."""
@@ -161,6 +198,7 @@ class Coins:
         ``utxos`` is called again whenever that made further keys known.
         """
         self._archived.clear()
+        self._balances.clear()
         self._tip_height = tip_height
         self._adopt(utxos)
 
@@ -173,6 +211,7 @@ class Coins:
     ) -> tuple[bytes, ...]:
         """Take in the block at ``height``; the txids of followed transactions it made void."""
         self._tip_height = height
+        self._balances.clear()
         for point, _ in spent:
             self._archived.pop(point, None)
         self._adopt(lambda: created)
@@ -206,6 +245,7 @@ class Coins:
 
     def follow(self, tx: Transaction, final: bool) -> None:
         """``tx`` waits to be archived: its inputs are taken. What was final stays so."""
+        self._balances.clear()
         waiting = self._waiting.get(tx.txid)
         if waiting is not None:
             waiting.final = waiting.final or final
@@ -243,6 +283,7 @@ class Coins:
         waiting = self._waiting.pop(txid, None)
         if waiting is None:
             return None
+        self._balances.clear()
         for point, _, _ in waiting.coins:
             del self._waiting_coins[point]
         for point in waiting.tx.outpoints:
@@ -253,7 +294,7 @@ class Coins:
         return waiting.tx
 
     def _standing(self, utxo: Utxo) -> Standing:
-        if utxo.script.startswith(_STAKE):
+        if utxo.script[0] == TAG_STAKE:
             return Standing.STAKED
         rest = params.COINBASE_MATURITY_BLOCKS
         if utxo.coinbase and self._tip_height + 1 - utxo.height < rest:

@@ -16,7 +16,6 @@ from timecoin.crypto.keys import verify
 from timecoin.finality.events import Status
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.script import pay_to_pubkey_hash
-from timecoin.ledger.signing import sign_transaction
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
 from timecoin.wallet.book import HistoryBook
 from timecoin.wallet.build import Payment, build_merge, build_payment
@@ -186,22 +185,12 @@ class Wallet(KeyRing):
         """Sign what ``build`` makes of the coins that may be spent and a change script."""
         if self.locked:
             raise WalletLocked
-        free = [
-            coin
-            for coin in self._coins
-            if coin.standing is Standing.SPENDABLE and coin.point not in self._locks
-        ]
+        free = [coin for coin in self._coins.spendable() if coin[0] not in self._locks]
         change_script = pay_to_pubkey_hash(self.keystore.peek(Branch.CHANGE))
-        payment = build([(coin.point, coin.utxo) for coin in free], change_script)
+        payment = build(free, change_script)
         if any(output.lock_script == change_script for output in payment.tx.outputs):
             self.keystore.take(Branch.CHANGE)
-        paths = {coin.point: coin.path for coin in free}
-        tx = sign_transaction(
-            payment.tx,
-            [utxo for _, utxo in payment.spent],
-            self._chain_id,
-            [self.keystore.key(paths[point]) for point, _ in payment.spent],
-        )
+        tx = self.sign_raw(payment.tx, {}).tx
         self._coins.follow(tx, final=False)
         return dataclasses.replace(payment, tx=tx)
 
@@ -226,9 +215,8 @@ class Wallet(KeyRing):
         ours or (without ``persistent``) locked already, :class:`WalletFileError`: nothing has
         changed.
         """
-        unspent = {coin.point for coin in self._coins}
         for point in points:
-            if point not in unspent:
+            if not self._coins.is_unspent(point):
                 raise LockRefused(f"output {point.hex()} is no unspent coin of this wallet")
         self._locks.lock(points, persistent)
 
