@@ -134,6 +134,7 @@ async def watch(
         if not heard(notification):
             watcher.leave()
 
+    endpoint = target.endpoint(reactor)
     watcher = Watcher(subscriptions, hear)
     token = base64.b64encode(f"{target.user}:{target.password}".encode()).decode("ascii")
     factory = WebSocketClientFactory(
@@ -142,9 +143,7 @@ async def watch(
     factory.setProtocolOptions(maxMessagePayloadSize=MAX_MESSAGE_BYTES)
     factory.protocol = lambda: watcher  # type: ignore[assignment]  # a class, says autobahn
     try:
-        await target.endpoint(reactor).connect(factory)
-    except WatchFailed:
-        raise
+        await endpoint.connect(factory)
     except Exception as error:
         reason = Failure(error).getErrorMessage() or type(error).__name__
         raise WatchFailed(f"{target.url}: {reason}") from error

@@ -51,7 +51,9 @@ class Lines:
         outputs = result.get("vout", [])
         text = Text().append("transaction  ", "bold")
         text.append(visible(str(result.get("txid"))))
-        text.append(f"  {sum(output['value'] for output in outputs)} TIME in {len(outputs)}", "dim")
+        text.append(
+            f"  {sum(output['value'] for output in outputs)} TIME in {len(outputs)} outputs", "dim"
+        )
         return text
 
     def _address(self, result: Mapping[str, Any]) -> Text:

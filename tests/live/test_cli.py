@@ -1,0 +1,76 @@
+"""``timecoin-cli`` against a node: the commands are those of the node, and they work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.live.network import start_network
+from tests.live.test_one_node import CLI
+from timecoin.cli.main import main
+from timecoin.cli.rpc.published import published_methods
+
+
+class CommandLineTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        network = start_network(self, 1, slot_ms=1_000)
+        (self.node,) = network.nodes
+        self.options = ("--datadir", self.node.datadir)
+
+    def run_it(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, [*self.options, *arguments])
+
+    def result(self, *arguments: str) -> object:
+        ended = self.run_it(*arguments)
+        self.assertEqual(ended.exit_code, 0, ended.output)
+        return json.loads(ended.stdout)
+
+    def test_everything(self) -> None:
+        self.every_method_is_a_command()
+        txid = self.pays_and_waits()
+        self.fails_as_promised()
+        self.watches()
+        self.proves(txid)
+
+    def every_method_is_a_command(self) -> None:
+        """Built from signatures alone, they must be exactly what this node publishes."""
+        listed = self.run_it("--raw", "help").stdout.splitlines()
+        offered = {line.split()[0] for line in listed if line and not line.startswith("=")}
+        known = {name for named in published_methods().values() for name in named}
+        self.assertEqual(offered, known)
+
+    def pays_and_waits(self) -> str:
+        address = self.result("getnewaddress")
+        assert isinstance(address, str)
+        txid = self.result("sendtoaddress", address, "0.12345678", "--wait")
+        assert isinstance(txid, str)
+        state = self.result("waittransactionfinality", txid, "--timeout", "30")
+        assert isinstance(state, dict)
+        self.assertTrue(state["finalized"])
+        coins = self.run_it("listunspent", "--minconf=0", "--addresses", json.dumps([address]))
+        self.assertIn('"amount": 0.12345678', coins.stdout)
+        return txid
+
+    def fails_as_promised(self) -> None:
+        self.assertEqual(self.run_it("getblock", "00" * 32).exit_code, 1)
+        self.assertEqual(self.run_it("getblock", "zz").exit_code, 2)
+        self.assertEqual(self.run_it("--rpc-url=http://127.0.0.1:1/", "uptime").exit_code, 3)
+        self.assertEqual(self.run_it("--config=/nonexistent", "uptime").exit_code, 2)
+
+    def watches(self) -> None:
+        arguments = [*CLI, *self.options, "watch", "--blocks", "--count=2"]
+        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        first, second = (json.loads(line)["result"] for line in ended.stdout.splitlines())
+        self.assertEqual(second["previousblockhash"], first["hash"])
+
+    def proves(self, txid: str) -> None:
+        path = Path(self.mktemp())
+        path.write_text(self.run_it("getfinalityproof", txid).stdout)
+        shown = self.result("verifyfinalityproof", path.read_text())
+        assert isinstance(shown, dict)
+        self.assertEqual((shown["valid"], shown["txid"]), (True, txid))
