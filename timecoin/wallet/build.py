@@ -6,7 +6,6 @@ below the least one, and but a little above it.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -78,11 +77,8 @@ def build_payment(
     coins = list(coins)
     tolerance = fee_rate * (change_bytes + _INPUT_BYTES)
     # What costs as much as it brings, or is by itself too much, is in no payment without change.
-    fitting = _largest(
-        coin
-        for coin in coins
-        if fee_rate * _INPUT_BYTES < coin[1].value <= needed(1, cost) + tolerance
-    )
+    least, most = fee_rate * _INPUT_BYTES, needed(1, cost) + tolerance
+    fitting = _largest([coin for coin in coins if least < coin[1].value <= most])
     exact = branch_and_bound(_values(fitting), lambda count: needed(count, cost), tolerance)
     if exact is not None:
         spent = [fitting[position] for position in exact]
@@ -126,7 +122,8 @@ def build_merge(
         raise PaymentRefused(f"{min_count} to {max_count} coins cannot be merged")
     cost = _Cost(_FRAME_BYTES + _output_bytes(TxOutput(0, script)), fee_rate)
     room = (params.MAX_TX_BYTES - cost.fixed_bytes) // _INPUT_BYTES
-    spent = heapq.nsmallest(min(max_count, room), coins, key=lambda coin: (coin[1].value, coin[0]))
+    ordered = sorted(coins, key=lambda coin: (coin[1].value, coin[0]))
+    spent = ordered[: min(max_count, room)]
     if len(spent) < min_count:
         raise PaymentRefused(f"{len(spent)} coins can be merged now, not {min_count}")
     available = sum(_values(spent))
@@ -137,9 +134,13 @@ def build_merge(
     return _payment(spent, [merged], has_change=False)
 
 
-def _largest(coins: Iterable[Coin]) -> list[Coin]:
+def _largest(coins: Sequence[Coin]) -> list[Coin]:
     """As many of the largest as a transaction can hold, in descending order."""
-    return heapq.nsmallest(_MAX_INPUTS, coins, key=lambda coin: (-coin[1].value, coin[0]))
+    if len(coins) > _MAX_INPUTS:
+        # Numbers alone are sorted many times faster than coins.
+        least = sorted(_values(coins))[-_MAX_INPUTS]
+        coins = [coin for coin in coins if coin[1].value >= least]
+    return sorted(coins, key=lambda coin: (-coin[1].value, coin[0]))[:_MAX_INPUTS]
 
 
 def _values(coins: Iterable[Coin]) -> list[int]:
