@@ -10,7 +10,7 @@ from tests.finality.test_votes import ask
 from tests.finality.world import World, genesis_coin, output_of, pay
 from timecoin.codec import CodecError, decode, encode
 from timecoin.finality.events import Connected
-from timecoin.finality.messages import Certified, Finalized, Receipts
+from timecoin.finality.messages import Certified, Finalized, GetCertificate, Receipts
 from timecoin.finality.parameters import MAX_EARLY_BYTES, MAX_EARLY_PER_PEER
 from timecoin.ledger.block import Resolution
 from timecoin.ledger.transaction import Transaction
@@ -255,6 +255,42 @@ class Moments(Case):
         late = self.world.draft([], height=2)
         now = self.world.now_ms
         self.assertIsNone(self.node.finality.objection(late, 1, now, now))
+
+
+class Questioning(Case):
+    """Two nodes that lack the same thing do not ask each other without end."""
+
+    def questions(self) -> int:
+        return sum(
+            isinstance(message, GetCertificate) and peer == self.peer.name
+            for peer, message in self.node.sent
+        )
+
+    def test_a_body_that_the_sender_lacks_too(self) -> None:
+        self.certify(pay([genesis_coin(0)]), bodies=False)
+        self.assertEqual(self.questions(), 1)
+        self.certify(pay([genesis_coin(0)]), bodies=False)
+        self.assertEqual(self.questions(), 1)
+        self.world.run(2_000)
+        self.certify(pay([genesis_coin(0)]), bodies=False)
+        self.assertGreaterEqual(self.questions(), 2)
+
+    def test_what_this_node_has_archived_and_the_sender_not(self) -> None:
+        tx = pay([genesis_coin(0)])
+        certificate = forge.certificate(self.world, [tx], self.world.nodes)
+        final = forge.receipt_set(self.world, certificate, self.world.nodes)
+        self.world.connect([tx], nodes=[self.node])
+        for _ in range(5):  # what the peer answers to each question
+            self.world.receive(self.node, self.peer, Certified(certificate, (tx,)))
+            self.world.receive(self.node, self.peer, Finalized(final))
+        self.assertEqual(self.questions(), 1)
+
+    def test_receipts_for_what_is_unknown(self) -> None:
+        certificate = forge.certificate(self.world, [pay([genesis_coin(0)])], self.world.nodes)
+        for _ in range(5):
+            message = Receipts((forge.receipt(self.peer, certificate),))
+            self.world.receive(self.node, self.peer, message)
+        self.assertEqual(self.questions(), 1)
 
 
 class Bounds(Case):

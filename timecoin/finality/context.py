@@ -10,6 +10,7 @@ from timecoin.finality.committee import Committee
 from timecoin.finality.pace import Pace
 from timecoin.finality.parameters import FRESH_TIP_MS, MAX_PATIENCE
 from timecoin.finality.ports import FinalityChain, FindBody
+from timecoin.finality.questions import Questions
 from timecoin.finality.schedule import Schedule
 from timecoin.mempool.pool import Pool
 from timecoin.params import FinalityParams
@@ -52,8 +53,11 @@ class Context:
     patience_ms: int = field(init=False)
     """How long a poll waits for answers: more once some came too late, as over slow links."""
 
+    questions: Questions = field(init=False)
+
     def __post_init__(self) -> None:
         self.patience_ms = self.params.answer_timeout_ms
+        self.questions = Questions(self.params.repoll_ms)
 
     def answered_late(self) -> None:
         """A member's answer came when its poll was over."""

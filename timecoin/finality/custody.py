@@ -147,8 +147,7 @@ class Custody:
             names.update(dict.fromkeys(self._parents(bodies[txid]) if txid in bodies else [txid]))
         if names:
             self._fetch_later(held.key, now_ms)
-        effects += [Send(peer, GetCertificate(name)) for name in tuple(names)[:MAX_ANSWERED]]
-        return effects
+        return effects + self._context.questions.ask(peer, names, now_ms)
 
     def _missing(self, held: Held) -> list[bytes]:
         return [txid for txid in held.waiting if txid not in self._context.pool]

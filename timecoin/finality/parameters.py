@@ -51,6 +51,8 @@ MAX_ANSWERED = 4
 """Certificates sent in answer to one question, and bodies asked for at a time."""
 MAX_HISTORY = 10_000
 """Transactions no longer waiting whose last status is remembered."""
+MAX_QUESTIONS = 10_000
+"""Questions to peers that are remembered, so as not to be repeated at once."""
 LATENCY_WINDOW = 1_000
 
 MALFORMED_POINTS = 10

@@ -23,7 +23,6 @@ from timecoin.finality.messages import (
 from timecoin.finality.parameters import (
     BAD_SIGNATURE_POINTS,
     MALFORMED_POINTS,
-    MAX_ANSWERED,
     RETRY_MAX_MS,
     UNSOLICITED_POINTS,
 )
@@ -158,8 +157,7 @@ class Settlement:
             effects += self._count(held, tip, now_ms)
         for tip, waiting in ahead.items():
             self._early.put(tip, peer, Receipts(tuple(waiting)))
-        asked = tuple(unknown)[:MAX_ANSWERED]
-        return effects + [Send(peer, GetCertificate(root)) for root in asked]
+        return effects + self._context.questions.ask(peer, unknown, now_ms)
 
     def _take(self, held: Held, item: SignedReceipt) -> tuple[int, str] | None:
         """Count one receipt, or say what is wrong with it and how bad that is."""
@@ -186,7 +184,7 @@ class Settlement:
         """A quorum of receipts that somebody else has gathered."""
         held = self._certificates.get(receipts.anchor, receipts.root)
         if held is None:
-            return [Send(peer, GetCertificate(receipts.root))]
+            return self._context.questions.ask(peer, (receipts.root,), now_ms)
         if receipts.leaf_count != held.certificate.leaf_count:
             return [Blame(peer, MALFORMED_POINTS, "receipts do not fit their batch")]
         if held.is_final:
