@@ -118,6 +118,7 @@ class ReadTests(SynchronousTestCase):
             '{"block":1,"count":0}',
             '{"block":1,"count":101}',
             f'{{"block":1,"address":"{"x" * 129}"}}',
+            '{"block":1,"address":"\\ud800"}',
         ):
             self.refused(params, INVALID_PARAMETER)
         for params in ('["00", "zz"]', '["0"]', '["000"]', '["00000000"]', '[""]'):

@@ -62,6 +62,15 @@ class NotOfType(RpcError):
         super().__init__(TYPE_ERROR, f"{name}: expected {expected}, got {json_type(value)}")
 
 
+def _is_unicode(text: str) -> bool:
+    """JSON's escapes can name halves of a character, which have no encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _bad(name: str, reason: str, code: int = INVALID_PARAMETER) -> RpcError:
     return RpcError(code, f"{name}: {reason}")
 
@@ -127,6 +136,8 @@ class Text:
             raise NotOfType(name, self.label, value)
         if len(value) > self.max_chars:
             raise _bad(name, f"longer than {self.max_chars} characters")
+        if not _is_unicode(value):
+            raise _bad(name, "a lone surrogate is no text")
         if self.choices and value not in self.choices:
             raise _bad(name, f"must be one of {', '.join(self.choices)}")
         return value
