@@ -30,7 +30,7 @@ class Turns:
     def __init__(self, world: World) -> None:
         self._call_later = world.clock.callLater
         self.taken_s: list[float] = []
-        world.clock.callLater = self._timed  # type: ignore[method-assign]
+        world.clock.callLater = self._timed  # type: ignore[method-assign, assignment]
 
     def _timed(self, delay: float, call: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
         def timed() -> None:

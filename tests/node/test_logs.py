@@ -12,7 +12,7 @@ from timecoin.consensus import events as consensus
 from timecoin.node import logs
 from timecoin.node.logs import NodeLog, text_observer
 from timecoin.quorum.statement import NIL
-from timecoin.sync.events import CatchingUp
+from timecoin.sync.events import CatchingUp, HistoryRefused
 
 
 class TextObserverTests(SynchronousTestCase):
@@ -108,3 +108,9 @@ class NodeLogTests(SynchronousTestCase):
         self.assertIn("sync: catching up with peers", self.line())
         self.log.catching_up(CatchingUp(False))
         self.assertIn("sync: caught up with peers", self.line())
+
+    def test_history_that_cannot_be_followed(self) -> None:
+        self.log.history_refused(HistoryRefused(7, b"h" * 32, "bad-reward", "1 unit too much"))
+        line = self.line()
+        self.assertIn("cannot follow the network", line)
+        self.assertIn("at height 7 breaks the rule bad-reward (1 unit too much)", line)

@@ -26,7 +26,7 @@ from timecoin.ledger.amount import format_time
 from timecoin.node.node import Node
 from timecoin.node.wiring import observe
 from timecoin.quorum.statement import NIL
-from timecoin.sync.events import CatchingUp
+from timecoin.sync.events import CatchingUp, HistoryRefused
 
 SHORT_HASH_CHARS = 16
 _PACKAGE = "timecoin."
@@ -89,6 +89,7 @@ class NodeLog:
         observe(node, ForkFound, self.fork_found)
         observe(node, EmergencyRaised, self.emergency)
         observe(node, CatchingUp, self.catching_up)
+        observe(node, HistoryRefused, self.history_refused)
 
     def round_started(self, fact: consensus.RoundStarted) -> None:
         """A round began."""
@@ -181,6 +182,17 @@ class NodeLog:
     def catching_up(self, fact: CatchingUp) -> None:
         """This node is behind its peers, or no longer."""
         _sync.info("catching up with peers" if fact.active else "caught up with peers")
+
+    def history_refused(self, fact: HistoryRefused) -> None:
+        """A quorum took a block that breaks a rule as this node knows it."""
+        _sync.critical(
+            "cannot follow the network: certified block {block} at height {height} breaks the rule "
+            "{rule} ({detail}); is this version too old?",
+            block=_name(fact.block_hash),
+            height=fact.height,
+            rule=fact.rule,
+            detail=fact.detail,
+        )
 
     def _vote(
         self,

@@ -26,6 +26,7 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from timecoin import __version__
+from timecoin.consensus.journal import JournalError
 from timecoin.node import values
 from timecoin.node.config import OPTIONS, PROGRAM, ConfigError, NodeConfig, Option, load_config
 from timecoin.node.genesisfile import GenesisFileError
@@ -170,7 +171,10 @@ class NodeService(OrderedMultiService):
     def crash(self, error: Exception) -> None:
         """End the process with status 1: a fault of this program or of the disk."""
         _log.failure("the node stops", Failure(error))
-        tell(f"internal error, the node stops: {type(error).__name__}: {error}")
+        if isinstance(error, JournalError):
+            tell(f"the journal in {self._config.datadir} cannot be used: {error}")
+        else:
+            tell(f"internal error, the node stops: {type(error).__name__}: {error}")
         atexit.register(_exit_with_failure)
         self.stop()
 
