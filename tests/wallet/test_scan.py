@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.wallet.kit import (
     CHAIN_ID,
@@ -21,6 +22,7 @@ from tests.wallet.kit import (
 from tests.wallet.test_life import Course, steps
 from tests.wallet.test_wallet import WalletCase
 from timecoin.finality.events import Status
+from timecoin.store.memory import MemoryEngine
 from timecoin.store.walletstore import WalletStore
 from timecoin.wallet.book import BookRow, HistoryBook
 from timecoin.wallet.derive import Branch
@@ -140,6 +142,27 @@ class CatchUpTests(WalletCase):
         self.assertRaises(LookupError, list, wallet.entries())
         del self.world.blocks[1]
         self.assertRaises(LookupError, list, self.wallet.catch_up())
+
+
+class CrashTests(WalletCase):
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(0, 12))
+    def test_lost_rows_are_read_again(self, kept: int) -> None:
+        """Whatever a crash takes of the latest batches, rows and pointer go together."""
+        with TemporaryDirectory() as folder:
+            engine = MemoryEngine()
+            engine.write([], sync=True)
+            fixture = Fixture(Path(folder) / "wallet")
+            fixture.rows = WalletStore(engine)
+            fixture.restart()
+            for index in range(8):
+                fixture.block(fixture.receive((index + 1) * TIME, index))
+            before = archived(fixture.wallet)
+            engine.crash(keep=min(kept, engine.unsynced_batches))
+            fixture.restart()
+            self.assertEqual(len(archived(fixture.wallet)), min(kept, 8))
+            list(fixture.wallet.catch_up())
+            self.assertEqual(archived(fixture.wallet), before)
 
 
 class OldBackupTests(WalletCase):
