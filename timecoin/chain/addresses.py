@@ -120,9 +120,10 @@ class AddressViews:
             coins.append((point, utxo))
         return CoinPage(tuple(coins), points[limit - 1] if len(points) > limit else None)
 
-    def coins_in_steps(self, script: bytes) -> Iterator[tuple[Coin, ...]]:
-        """All unspent outputs, a page a step."""
-        after: Outpoint | None = None
+    def coins_in_steps(
+        self, script: bytes, after: Outpoint | None = None
+    ) -> Iterator[tuple[Coin, ...]]:
+        """All unspent outputs behind the outpoint ``after``, a page a step."""
         while True:
             page = self.coins(script, after)
             yield page.coins
