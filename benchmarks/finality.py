@@ -12,137 +12,36 @@ the payments sent: unlike a latency it hardly depends on what else the machine d
 from __future__ import annotations
 
 import argparse
-import base64
-import json
-import math
-import os
-import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import treq
+from network import COIN_UNITS, Caller, Coins, cpu_s, percentile, profile
 from twisted.internet import defer, task
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThread
-from twisted.web.client import Agent, HTTPConnectionPool
-from twisted.web.http_headers import Headers
 
 from timecoin import params
 from timecoin.cli.devnet.network import Devnet
-from timecoin.cli.devnet.record import NodeRecord
 from timecoin.crypto.address import encode_address
 from timecoin.crypto.hashing import hash160
-from timecoin.crypto.keys import SigningKey
-from timecoin.ledger.check import min_fee_units
-from timecoin.ledger.genesis import Genesis, genesis_from_json
-from timecoin.ledger.script import pay_to_pubkey_hash
-from timecoin.ledger.signing import sign_transaction
+from timecoin.ledger.genesis import genesis_from_json
 from timecoin.ledger.transaction import (
     Transaction,
-    TxInput,
-    TxOutput,
     decode_transaction,
-    split_outpoint,
 )
-from timecoin.ledger.transaction import outpoint as make_outpoint
-from timecoin.ledger.utxo import Utxo
 from timecoin.node.config import GENESIS_NAME
 
 NODES = 4
 BATCHES_PER_SECOND = 10
 COINS_PER_FAN_OUT = 2_500
-COIN_UNITS = params.UNITS_PER_TIME
 SUSTAINED_S = 30
 STEP = 1.25
 MAX_RATE = 8_000
 WAIT_S = 60
 SETTLING_BLOCKS = 2
-IDLE = ("Condition.wait", "EPollReactor.doPoll")
-
-Coin = tuple[bytes, Utxo]
-
-
-class Caller:
-    """Asynchronous JSON-RPC calls to one node over kept connections."""
-
-    def __init__(self, reactor: Any, node: NodeRecord) -> None:
-        pool = HTTPConnectionPool(reactor)
-        pool.maxPersistentPerHost = 64
-        self._client = treq.client.HTTPClient(Agent(reactor, pool=pool))
-        self._url = node.rpc_url
-        login = base64.b64encode(f"{node.rpc_user}:{node.rpc_password}".encode()).decode()
-        self._headers = Headers(
-            {"content-type": ["application/json"], "authorization": [f"Basic {login}"]}
-        )
-
-    async def post(self, body: object) -> Any:
-        """The decoded answer to one request or batch."""
-        response = await self._client.post(
-            self._url, headers=self._headers, data=json.dumps(body).encode()
-        )
-        return json.loads(await response.content())
-
-    async def call(self, method: str, *arguments: object) -> Any:
-        """The result of one call; ``RuntimeError`` with the node's reason."""
-        answer = await self.post(
-            {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(arguments)}
-        )
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']['message']}")
-        return answer["result"]
-
-
-class Coins:
-    """One key's coins; every payment spends one and makes one, so they never run out."""
-
-    def __init__(self, genesis: Genesis, seed: int) -> None:
-        self.key = SigningKey(random.Random(seed).randbytes(32))
-        self._script = pay_to_pubkey_hash(hash160(self.key.public))
-        self._chain_id = genesis.chain_id
-        self._free: list[Coin] = []
-
-    def fan_out(self, source: Coin, count: int) -> Transaction:
-        """Cut one coin into ``count``, which are free once this transaction is final."""
-        outputs = tuple(TxOutput(COIN_UNITS, self._script) for _ in range(count))
-        fee = min_fee_units(params.MAX_TX_BYTES)
-        change = TxOutput(source[1].value - count * COIN_UNITS - fee, self._script)
-        return self._spend(source, (*outputs, change))
-
-    def free(self, tx: Transaction, count: int) -> None:
-        """The first ``count`` outputs of ``tx`` may be spent."""
-        self._free += [self.coin(tx, index) for index in range(count)]
-
-    def coin(self, tx: Transaction, index: int) -> Coin:
-        """Output ``index`` of ``tx``."""
-        output = tx.outputs[index]
-        return make_outpoint(tx.txid, index), Utxo(output.value, output.lock_script, 0, False)
-
-    def payments(self, count: int) -> list[Transaction]:
-        """``count`` signed payments of the coins that have rested longest."""
-        made = []
-        for point, utxo in self._free[:count]:
-            output = TxOutput(utxo.value - params.MIN_FEE_UNITS, self._script)
-            made.append(self._spend((point, utxo), (output,)))
-        del self._free[:count]
-        return made
-
-    def _spend(self, source: Coin, outputs: tuple[TxOutput, ...]) -> Transaction:
-        point, utxo = source
-        inputs = (TxInput(*split_outpoint(point), params.SEQUENCE_FINAL),)
-        unsigned = Transaction(params.TX_VERSION, inputs, outputs, 0, ((),))
-        return sign_transaction(unsigned, (utxo,), self._chain_id, (self.key,))
-
-
-def percentile(ordered: list[float], per_cent: float) -> float:
-    """The value at ``per_cent`` of a sorted list; NaN of none."""
-    if not ordered:
-        return math.nan
-    return ordered[min(len(ordered) - 1, int(len(ordered) * per_cent / 100))]
 
 
 async def prepare(reactor: IReactorTime, callers: list[Caller], coins: Coins, count: int) -> None:
@@ -156,8 +55,7 @@ async def prepare(reactor: IReactorTime, callers: list[Caller], coins: Coins, co
         index = next(
             i
             for i, out in enumerate(funding.outputs)
-            if out.value > COINS_PER_FAN_OUT * COIN_UNITS
-            and out.lock_script == pay_to_pubkey_hash(hash160(coins.key.public))
+            if out.value > COINS_PER_FAN_OUT * COIN_UNITS and out.lock_script == coins.script
         )
         fan = coins.fan_out(coins.coin(funding, index), COINS_PER_FAN_OUT)
         await callers[0].call("sendrawtransaction", fan.encoded.hex())
@@ -216,11 +114,7 @@ class Run:
 
     def _cpu_s(self) -> float:
         """Processor time of all nodes so far."""
-        ticks = 0
-        for node in self._network.nodes:
-            fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return sum(map(cpu_s, self._network.nodes))
 
     async def _submit(self, entry: Caller, batch: list[Transaction]) -> None:
         body = [
@@ -264,32 +158,6 @@ def chunks(items: list[Transaction], size: int) -> Iterator[list[Transaction]]:
     """``items`` in lists of ``size``."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def profile(pid: int, seconds: int) -> str:
-    """py-spy's hottest functions of a node: by themselves, and the project's with all they call."""
-    with tempfile.NamedTemporaryFile(suffix=".txt") as out:
-        spy = str(Path(sys.executable).with_name("py-spy"))
-        command = [spy, "record", "--pid", str(pid), "--duration", str(seconds)]
-        command += ["--format", "raw", "--function", "--output", out.name]
-        subprocess.run(command, check=True, capture_output=True)
-        own: dict[str, int] = {}
-        whole: dict[str, int] = {}
-        for line in Path(out.name).read_text().splitlines():
-            stack, _, count = line.rpartition(" ")
-            frames = stack.split(";")
-            if frames[-1].startswith(IDLE):
-                continue
-            own[frames[-1]] = own.get(frames[-1], 0) + int(count)
-            for frame in {frame for frame in frames if "(timecoin/" in frame}:
-                whole[frame] = whole.get(frame, 0) + int(count)
-    total = sum(own.values())
-
-    def hottest(counts: dict[str, int], number: int) -> str:
-        ordered = sorted(counts.items(), key=lambda item: -item[1])[:number]
-        return "\n".join(f"    {100 * count / total:5.1f} %  {name}" for name, count in ordered)
-
-    return f"{hottest(own, 10)}\n  with what they call:\n{hottest(whole, 30)}"
 
 
 async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) -> None:
