@@ -16,11 +16,14 @@ from timecoin.cli.completion import completion
 from timecoin.cli.demo.command import demo
 from timecoin.cli.devnet.command import devnet
 from timecoin.cli.genesis import NETWORKS, genesis
+from timecoin.cli.pay import pay
+from timecoin.cli.proof import proof
 from timecoin.cli.rpc.command import MethodCommand, apply_output, output_options
 from timecoin.cli.rpc.connection import PASSWORD_VARIABLE, Given
 from timecoin.cli.rpc.published import find_method, published_methods
 from timecoin.cli.rpc.session import DEFAULT_TIMEOUT_S, Session
 from timecoin.cli.sim import sim
+from timecoin.cli.wallet import wallet
 from timecoin.cli.watch.command import watch
 
 CLOSE = 0.75
@@ -149,5 +152,5 @@ def main(
 
 
 main.params += output_options()
-for tool in (completion, demo, devnet, genesis, sim, watch):
+for tool in (completion, demo, devnet, genesis, pay, proof, sim, wallet, watch):
     main.add_command(tool)
