@@ -21,6 +21,7 @@ from tests.wallet.kit import (
     new_keystore,
     script_at,
 )
+from timecoin.crypto.hashing import blake3_256
 from timecoin.crypto.secretbox import WrongPassphrase
 from timecoin.ledger.script import multisig, pay_to_pubkey_hash, stake
 from timecoin.params import Network
@@ -148,6 +149,28 @@ class KeystoreTests(SynchronousTestCase):
             self.assertRaises(WalletFileError, keystore.take, CHANGE)
         self.assertEqual(keystore.take(RECEIVE), hash_at(RECEIVE, 0))
         self.assertEqual(keystore.take(CHANGE), hash_at(CHANGE, LOOKAHEAD // 2))
+
+
+class DamageTests(SynchronousTestCase):
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_any_change_behind_a_right_checksum(self, draw: st.DataObject) -> None:
+        """Whatever a file holds, it opens to a keystore or to one line for its user."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "wallet"
+            new_keystore(path).take(RECEIVE, "rent")
+            raw = path.read_bytes()
+            body = bytearray(raw[48:])
+            for _ in range(draw.draw(st.integers(1, 3))):
+                body[draw.draw(st.integers(0, len(body) - 1))] = draw.draw(st.integers(0, 255))
+            path.write_bytes(raw[:16] + blake3_256(bytes(body)) + bytes(body))
+            try:
+                keystore = Keystore.open(path, NETWORK)
+                keystore.take(CHANGE)
+            except (WalletFileError, WalletLocked) as error:
+                self.assertEqual(len(str(error).splitlines()), 1)
+            else:
+                self.assertFalse(keystore.locked)
 
 
 class BackupTests(SynchronousTestCase):

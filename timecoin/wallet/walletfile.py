@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ FORMAT = 2
 MAX_FILE_BYTES = 64_000_000
 """Some three million addresses."""
 
+U31 = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Bytes36 = Annotated[bytes, msgspec.Meta(min_length=36, max_length=36)]
 
 _MAGIC = b"timecoin wallet\n"
@@ -39,7 +41,7 @@ class WalletFile(Wire, frozen=True):
     network: U32
     created_ms: U64
     """Unix time before which no key of it was ever used; 0 if that is unknown (old words)."""
-    account: U32
+    account: U31
     """The account of the seed whose keys these are (BIP 44)."""
     sealed: bool
     secret: bytes
@@ -106,6 +108,9 @@ def decode_wallet(raw: bytes) -> WalletFile:
     for used, hashes in zip(content.next, content.hashes, strict=True):
         if len(hashes) % PUBKEY_HASH_BYTES or used > len(hashes) // PUBKEY_HASH_BYTES:
             raise CodecError("a wallet whose keys do not match their number")
+    named = [pubkey_hash for pubkey_hash, _ in content.labels]
+    if any(later <= earlier for earlier, later in pairwise(named)):
+        raise CodecError("a wallet whose labels do not ascend")
     return content
 
 
