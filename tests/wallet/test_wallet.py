@@ -73,6 +73,8 @@ class ReceivingTests(WalletCase):
         self.assertTrue(self.wallet.is_change(script_at(CHANGE, 0)))
         self.assertFalse(self.wallet.is_mine(script_of(STRANGER)))
         self.assertNotEqual(self.wallet.new_address(), address)
+        self.assertEqual(self.wallet.hd_path(script_at(CHANGE, 4)), "m/44'/2024'/0'/1'/4'")
+        self.assertIsNone(self.wallet.hd_path(script_of(STRANGER)))
 
     def test_a_final_payment_counts_at_once(self) -> None:
         tx = self.world.promise(script_at(RECEIVE, 0), 5 * TIME)

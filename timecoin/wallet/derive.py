@@ -30,6 +30,12 @@ class KeyPath:
     index: int
 
 
+def path_text(account: int, path: KeyPath) -> str:
+    """As people write it: ``m/44'/2024'/0'/0'/7'``."""
+    steps = (PURPOSE, COIN_TYPE, account, int(path.branch), path.index)
+    return "m/" + "/".join(f"{step}'" for step in steps)
+
+
 class Account:
     """The private keys of one account of a seed."""
 

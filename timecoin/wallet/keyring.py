@@ -5,7 +5,7 @@ from __future__ import annotations
 from timecoin.crypto.address import decode_address, encode_address
 from timecoin.crypto.keys import SigningKey
 from timecoin.ledger.script import TAG_PAY_TO_PUBKEY_HASH, pay_to_pubkey_hash
-from timecoin.wallet.derive import Branch
+from timecoin.wallet.derive import Branch, path_text
 from timecoin.wallet.errors import KeyMissing
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.message import sign_message
@@ -56,6 +56,11 @@ class KeyRing:
             for pubkey_hash, name in self.keystore.labels.items()
             if label in (None, name)
         }
+
+    def hd_path(self, script: bytes) -> str | None:
+        """Where the own key that spends ``script`` stands: ``m/44'/2024'/0'/0'/7'``."""
+        path = self.keystore.owner(script)
+        return None if path is None else path_text(self.keystore.account, path)
 
     def sign_message(self, address: str, text: str) -> str:
         """``text`` signed with the key of ``address``; see :mod:`timecoin.wallet.message`.

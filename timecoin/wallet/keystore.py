@@ -64,7 +64,7 @@ class Keystore:
         }
         self._account: Account | None = None
         self._behind = content.behind
-        self._labels = dict(content.labels)
+        self._labels: Mapping[bytes, str] = dict(content.labels)
 
     @classmethod
     def create(
@@ -145,6 +145,11 @@ class Keystore:
     def fingerprint(self) -> bytes:
         """Which wallet this is: the hash of its first receiving key."""
         return self._hashes[Branch.RECEIVE][0]
+
+    @property
+    def account(self) -> int:
+        """The account of the words whose keys these are (BIP 44)."""
+        return self._saved.account
 
     @property
     def known(self) -> int:
@@ -362,9 +367,11 @@ class Keystore:
         self._saved = content
 
 
-def _relabelled(labels: Mapping[bytes, str], pubkey_hash: bytes, label: str) -> dict[bytes, str]:
+def _relabelled(labels: Mapping[bytes, str], pubkey_hash: bytes, label: str) -> Mapping[bytes, str]:
     if len(label) > MAX_LABEL_CHARS or not label.isprintable():
         raise LabelRefused(f"a label is one line of at most {MAX_LABEL_CHARS} characters")
+    if not label and pubkey_hash not in labels:
+        return labels
     others = {known: name for known, name in labels.items() if known != pubkey_hash}
     return {**others, pubkey_hash: label} if label else others
 
