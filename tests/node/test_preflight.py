@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from timecoin.node.keyfiles import new_validator_keys, validator_key_path, write
 from timecoin.node.preflight import Prepared, StartError, prepare
 from timecoin.node.walletfile import PASSPHRASE_VARIABLE
 from timecoin.params import Network
+from timecoin.rpc.tls import TlsFiles, ensure_certificate
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.sealing import Sealing
 
@@ -132,6 +134,22 @@ class PortTests(PreflightCase):
         with socket.create_server(("127.0.0.1", self.rpc_port)):
             self.assertIn(f"rpc: cannot listen on 127.0.0.1:{self.rpc_port}", self.refused())
         self.prepared()
+
+
+class CertificateTests(PreflightCase):
+    def test_the_administrators_certificate(self) -> None:
+        cert, key = self.directory / "rpc.crt", self.directory / "rpc.key"
+        options = {"rpctlscert": str(cert), "rpctlskey": str(key)}
+        error = self.assertRaises(StartError, prepare, self.config(**options))
+        self.assertIn("rpc: TLS certificate or key: ", str(error))
+        self.assertIn("rpc.crt", str(error))
+        now = datetime.datetime.now(datetime.UTC)
+        ensure_certificate(TlsFiles(cert, key, own=True), (), now)
+        prepare(self.config(**options))
+
+    def test_one_of_its_own_is_made_later(self) -> None:
+        prepare(self.config(rpctls="1"))
+        self.assertEqual(list(self.datadir.iterdir()), [])
 
 
 class DataDirectoryTests(PreflightCase):

@@ -103,6 +103,12 @@ class MadeCertificateTests(SynchronousTestCase):
         self.assertRaises(TlsError, self.ensure)
         self.assertEqual(self.files.certificate.read_text(), "nonsense")
 
+    def test_a_key_that_others_can_read_is_refused(self) -> None:
+        self.ensure()
+        self.files.key.chmod(0o640)
+        error = self.assertRaises(TlsError, self.ensure)
+        self.assertIn("can be read by others (mode 0640)", str(error))
+
     def test_a_directory_that_is_missing(self) -> None:
         nowhere = self.files.key.with_name("nowhere")
         files = TlsFiles(nowhere / "rpc.cert", nowhere / "rpc.key", own=True)

@@ -24,6 +24,7 @@ from twisted.web.http_headers import Headers
 from timecoin.params import Network
 from timecoin.rpc import websocket as websocket_module
 from timecoin.rpc.auth import Login, parse_whitelist
+from timecoin.rpc.connection import ConnectionLimits
 from timecoin.rpc.service import RpcService, RpcSettings
 from timecoin.rpc.subscriptions import Streams, SubscriptionLimits, Subscriptions, Topic
 from timecoin.rpc.tls import TlsFiles
@@ -216,6 +217,14 @@ class ServingTests(WebSocketTestCase):
         response = await self.http.get(f"http://{host}:{port}/health")
         self.assertEqual(response.code, 200)
         await treq.content(response)
+
+    async def test_it_outlives_the_times_of_http(self) -> None:
+        times = ConnectionLimits(idle_timeout_s=1, read_timeout_s=1)
+        client = await self.connect(self.serve(replace(self.settings, connection=times)))
+        await client.ask("subscribe", "blocks")
+        await deferLater(REACTOR, 1.3)
+        self.subscriptions.publish(BLOCKS, {})
+        self.assertEqual((await client.heard.get())["params"]["result"], {})
 
     async def test_stop(self) -> None:
         service = self.serve()

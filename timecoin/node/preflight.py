@@ -18,6 +18,7 @@ from timecoin.node.keyfiles import (
     validator_key_path,
 )
 from timecoin.node.walletfile import WalletStartError, open_wallet
+from timecoin.rpc.tls import TlsError, tls_options
 from timecoin.wallet.keystore import Keystore
 
 STORE_DIRECTORY = "store"
@@ -38,7 +39,10 @@ class Prepared:
 
 
 def prepare(config: NodeConfig) -> Prepared:
-    """Read genesis and keys, and see that ports and data directory are free; `StartError`."""
+    """Read genesis, keys and certificate, and see that ports and data directory are free.
+
+    `StartError`.
+    """
     try:
         genesis = find_genesis(config.datadir, config.genesis_path, config.network)
         keys = None
@@ -51,6 +55,12 @@ def prepare(config: NodeConfig) -> Prepared:
     check_port_free("peers", config.listen_host, config.listen_port)
     for host, port in config.rpc.bind:
         check_port_free("rpc", host, port)
+    tls = config.rpc.tls
+    if tls is not None and not tls.own:
+        try:
+            tls_options(tls)
+        except TlsError as error:
+            raise StartError(f"rpc: {error}") from error
     return Prepared(genesis, keys, wallet)
 
 
