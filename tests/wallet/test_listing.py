@@ -146,6 +146,16 @@ class OrderTests(HistoryCase):
         self.assertEqual([entry.position for entry in found[2:]], [2, 1, 0])
         self.assertEqual([entry.txid for entry in found[3:]], [both[1].txid, both[0].txid])
 
+    def test_a_block_between_two_steps(self) -> None:
+        walk = self.wallet.entries()
+        first = next(walk)
+        self.assertIsNone(first.height)
+        self.fixture.block(*[tx for tx, _ in self.world.pool.values()])
+        rest = list(walk)
+        self.assertEqual([entry.height for entry in rest], [5, 5, 4, 3, 2, 1])
+        self.assertEqual([entry.confirmations for entry in rest], [1, 1, 2, 3, 4, 5])
+        self.assertIn(first.txid, [entry.txid for entry in rest[:2]])
+
     def test_a_restart_keeps_it(self) -> None:
         before = [(each.txid, each.units) for each in self.wallet.entries() if each.height]
         self.fixture.restart()

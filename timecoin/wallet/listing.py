@@ -13,18 +13,25 @@ LabelOf = Callable[[bytes], str | None]
 
 
 def list_entries(
-    book: HistoryBook, coins: Coins, owner: Owner, label_of: LabelOf, tip_height: int
+    book: HistoryBook,
+    coins: Coins,
+    owner: Owner,
+    label_of: LabelOf,
+    tip_height: Callable[[], int],
 ) -> Iterator[HistoryEntry]:
-    """All entries of waiting and archived transactions at ``tip_height``.
+    """All entries of waiting and archived transactions.
 
     Taken one after the other they cost what they cost: a reader of the newest ten reads ten.
+    What is archived between two steps comes once more, or only then.
     """
     for tx, final in coins.waiting():
-        effect = effect_of(tx, coins.find_output, owner)
-        yield from _entries(tx.txid, effect, None, final, label_of, tip_height)
+        if coins.follows(tx.txid):
+            effect = effect_of(tx, coins.find_output, owner)
+            yield from _entries(tx.txid, effect, None, final, label_of, 0)
+    height = tip_height()
     for archived in book:
         row = archived.row
-        yield from _entries(row.txid, row.effect, archived, True, label_of, tip_height)
+        yield from _entries(row.txid, row.effect, archived, True, label_of, height)
 
 
 def _entries(

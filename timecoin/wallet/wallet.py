@@ -110,14 +110,15 @@ class Wallet(KeyRing):
         """The history, output by output, newest first; what waits to be archived comes first.
 
         What the pool refused or forgot is not in it, nor are genesis allocations: no transaction
-        made them. To be taken within one turn of the loop.
+        made them. It may be taken over several turns of the loop: what is archived meanwhile may
+        come twice then.
         """
         return list_entries(
             self._book,
             self._coins,
             self.keystore.owner,
             self.label_of,
-            self._chain.tip_height,
+            lambda: self._chain.tip_height,
         )
 
     def transactions(self, count: int, skip: int = 0) -> list[HistoryEntry]:
