@@ -136,6 +136,12 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(self.poller.blames, [])
         self.assertEqual(self.poller.finality.statistics().votes_received, 1)
 
+    def test_overdue_polls_hold_up_nobody(self) -> None:
+        self.world.run(1_000)
+        self.assertEqual(self.poller.finality.statistics().running_polls, 1)
+        self.world.submit(self.poller, pay([genesis_coin(1)]))
+        self.assertEqual(self.poller.finality.statistics().running_polls, 2, "at once")
+
     def test_a_poll_of_what_waits_no_longer_is_not_repeated(self) -> None:
         self.world.run(1_000)
         before = len(queries(self.poller))

@@ -76,6 +76,11 @@ class Batches:
         """Number of transactions that wait for a batch."""
         return len(self._queue)
 
+    @property
+    def _expected(self) -> int:
+        """Number of polls whose answers are not overdue: only they hold up others."""
+        return len(self._polls) - len(self._overdue)
+
     def is_polled(self, txid: bytes) -> bool:
         """Whether ``txid`` waits for a batch or is in a running poll."""
         return txid in self._queue or txid in self._polled
@@ -96,7 +101,7 @@ class Batches:
         if self.is_polled(txid):
             return []
         self._queue[txid] = None
-        if not self._polls or len(self._queue) >= params.BATCH_MAX_TRANSACTIONS:
+        if not self._expected or len(self._queue) >= params.BATCH_MAX_TRANSACTIONS:
             return self.flush(now_ms)
         if len(self._queue) == 1:
             return [StartTimer(("flush",), self._context.params.batch_delay_ms)]
@@ -138,7 +143,7 @@ class Batches:
     def flush(self, now_ms: int) -> list[Effect]:
         """Begin polls for all that is queued, as far as there is room for polls."""
         effects: list[Effect] = []
-        while self._queue and len(self._polls) < MAX_RUNNING_POLLS:
+        while self._queue and self._expected < MAX_RUNNING_POLLS:
             snapshots = self._context.committee.vote_snapshots(self._context.anchor(now_ms))
             key = None if self._context.catching_up else self._context.committee.signer(snapshots)
             batch = self._next_batch(key is not None, now_ms)
@@ -273,11 +278,12 @@ class Batches:
         """Too few have answered in time. Who is slow under load must not be asked once more for
         that alone, nor may its vote be thrown away: wait, and ask again after a longer pause."""
         poll = self._polls[request]
-        if self._overdue.setdefault(poll.root, request) != request:
+        if len(self._overdue) >= MAX_RETRIES:
             return self._close(request, now_ms)
+        self._overdue[poll.root] = request
         pause_ms = max([self._pause(tx.txid, now_ms) for tx in poll.batch])
         self._context.schedule.put((BATCH, poll.root), now_ms + pause_ms)
-        return []
+        return self.flush(now_ms) if self._queue else []
 
     def _ask_again(self, request: int, now_ms: int) -> list[Effect]:
         """Ask whoever is linked now and has not voted, unless nothing waits any more."""
@@ -304,11 +310,11 @@ class Batches:
         return [*self._ask(request, poll, list(rest)), timer]
 
     def _close(self, request: int, now_ms: int) -> list[Effect]:
-        full = len(self._polls) == MAX_RUNNING_POLLS
+        full = self._expected >= MAX_RUNNING_POLLS
         poll = self._polls.pop(request)
-        if self._overdue.get(poll.root) == request:
-            del self._overdue[poll.root]
-            self._context.schedule.drop((BATCH, poll.root))
+        self._overdue.pop(poll.root, None)
+        self._failed.pop(poll.root, None)
+        self._context.schedule.drop((BATCH, poll.root))
         certified = poll.certified()
         for tx in poll.batch:
             self._polled.pop(tx.txid, None)
@@ -321,7 +327,7 @@ class Batches:
         )
         if failed:
             self._repeat(failed, now_ms)
-        return self.flush(now_ms) if self._queue and (full or not self._polls) else []
+        return self.flush(now_ms) if self._queue and (full or not self._expected) else []
 
     def _repeat(self, failed: tuple[bytes, ...], now_ms: int) -> None:
         if len(self._failed) >= MAX_RETRIES:
