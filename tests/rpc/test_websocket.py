@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,31 +11,24 @@ from typing import Any
 import treq
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from autobahn.websocket.types import ConnectionDeny
-from hypothesis import given
-from hypothesis import strategies as st
 from treq.client import HTTPClient
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
-from twisted.internet.task import Clock, deferLater
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
-from tests.rpc.http import LOGIN
-from tests.rpc.http import Client as RawClient
 from timecoin.params import Network
 from timecoin.rpc import websocket as websocket_module
-from timecoin.rpc.auth import Gate, Login, Logins, parse_whitelist
+from timecoin.rpc.auth import Login, parse_whitelist
 from timecoin.rpc.connection import ConnectionLimits
-from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.service import RpcService, RpcSettings
-from timecoin.rpc.site import make_site
 from timecoin.rpc.subscriptions import Streams, SubscriptionLimits, Subscriptions, Topic
-from timecoin.rpc.throttle import LoginThrottle
 from timecoin.rpc.tls import TlsFiles
-from timecoin.rpc.websocket import MAX_MESSAGE_BYTES, WebSocketDoor, WebSocketLimits
+from timecoin.rpc.websocket import MAX_MESSAGE_BYTES, WebSocketLimits
 
 REACTOR: Any = global_reactor
 BLOCKS = Topic("blocks")
@@ -386,90 +378,3 @@ class PaceTests(WebSocketTestCase):
             await deferLater(REACTOR, 0.01)
         client.transport.resumeProducing()
         await client.closed
-
-
-def frame(head: int, payload: bytes) -> bytes:
-    """A frame from a client, under a mask of zeros, which leaves it as it is."""
-    size = bytes((0x80 | len(payload),))
-    if len(payload) > 125:
-        size = struct.pack("!BH", 0xFE, len(payload))
-    return bytes((head,)) + size + bytes(4) + payload
-
-
-frames = st.builds(frame, st.integers(0, 255), st.binary(max_size=200))
-texts = st.builds(lambda text: frame(0x81, text.encode()), st.text(max_size=100))
-
-
-class NoiseTests(SynchronousTestCase):
-    """Without sockets: whatever a client sends, nothing fails and nothing is left of it."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.subscriptions = Subscriptions()
-        gate = Gate(Logins([Login.from_password("alice", "right")], {}), LoginThrottle(self.clock))
-        streams = Streams(Network.DEVNET, self.subscriptions)
-        self.door = WebSocketDoor(self.clock, gate, streams, WebSocketLimits(1, 1))
-        self.site = make_site(
-            JsonRpcServer(self.clock, gate, ServerLimits()),
-            websocket=self.door,
-            status=dict,
-            health=lambda: {"healthy": True},
-            reactor=self.clock,
-            limits=ConnectionLimits(),
-        )
-
-    def enter(self) -> tuple[RawClient, bytes]:
-        """A client inside, and the answer to its upgrade."""
-        client = RawClient(self.site)
-        lines = [
-            b"GET /ws HTTP/1.1",
-            b"Host: localhost",
-            b"Authorization: " + LOGIN,
-            b"Connection: Upgrade",
-            b"Upgrade: websocket",
-            b"Sec-WebSocket-Version: 13",
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",  # RFC 6455, section 1.3
-        ]
-        client.send(b"\r\n".join([*lines, b"", b""]))
-        answer = client.transport.value()
-        client.transport.clear()
-        return client, answer
-
-    def leave(self, client: RawClient) -> None:
-        client.leave()
-        self.assertEqual((self.door.clients, len(self.subscriptions)), (0, 0))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_the_handshake_of_the_specification(self) -> None:
-        client, answer = self.enter()
-        head, *lines = answer.split(b"\r\n")
-        self.assertEqual(head, b"HTTP/1.1 101 Switching Protocols")
-        self.assertIn(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", lines)
-        asked = b'{"jsonrpc":"2.0","id":1,"method":"subscribe","params":["blocks"]}'
-        client.send(frame(0x81, asked))
-        answer = b'{"jsonrpc":"2.0","result":1,"id":1}'
-        self.assertEqual(client.transport.value(), bytes((0x81, len(answer))) + answer)
-        self.leave(client)
-
-    def test_pings_by_the_clock(self) -> None:
-        client, _ = self.enter()
-        self.clock.advance(29.9)
-        self.assertEqual(client.transport.value(), b"")
-        self.clock.advance(0.2)
-        self.assertEqual(client.transport.value(), b"\x89\x00")
-        client.send(frame(0x8A, b""))
-        self.clock.advance(30)
-        self.assertFalse(client.closed)
-        self.clock.advance(30)
-        self.assertTrue(client.closed)
-        self.leave(client)
-
-    @given(st.lists(st.one_of(frames, texts, st.binary(max_size=60)), max_size=6))
-    def test_noise(self, sent: list[bytes]) -> None:
-        client, answer = self.enter()
-        self.assertTrue(answer.startswith(b"HTTP/1.1 101"))
-        for data in sent:
-            client.send(data)
-        self.subscriptions.publish(BLOCKS, {})
-        self.leave(client)
-        self.assertEqual(self.flushLoggedErrors(), [])
