@@ -35,6 +35,7 @@ class CommandLineTests(SynchronousTestCase):
         self.fails_as_promised()
         self.watches()
         self.proves(txid)
+        self.is_examined()
 
     def every_method_is_a_command(self) -> None:
         """Built from signatures alone, they must be exactly what this node publishes."""
@@ -74,3 +75,13 @@ class CommandLineTests(SynchronousTestCase):
         shown = self.result("verifyfinalityproof", path.read_text())
         assert isinstance(shown, dict)
         self.assertEqual((shown["valid"], shown["txid"]), (True, txid))
+        offline = self.result("proof", "verify", str(path))
+        assert isinstance(offline, dict)
+        self.assertEqual((offline["valid"], offline["weight"]), (True, shown["weight"]))
+
+    def is_examined(self) -> None:
+        """Of a running node: its ports are not free, and it answers for itself."""
+        told = self.result("doctor", "--json")
+        assert isinstance(told, list)
+        checks = [each["check"] for each in told if each["state"] != "fail"]
+        self.assertEqual(checks[-4:], ["port", "node", "chain", "peers"])

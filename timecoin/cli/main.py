@@ -15,6 +15,7 @@ from timecoin import __version__
 from timecoin.cli.completion import completion
 from timecoin.cli.demo.command import demo
 from timecoin.cli.devnet.command import devnet
+from timecoin.cli.doctor.command import doctor
 from timecoin.cli.genesis import NETWORKS, genesis
 from timecoin.cli.pay import pay
 from timecoin.cli.proof import proof
@@ -152,5 +153,5 @@ def main(
 
 
 main.params += output_options()
-for tool in (completion, demo, devnet, genesis, pay, proof, sim, wallet, watch):
+for tool in (completion, demo, devnet, doctor, genesis, pay, proof, sim, wallet, watch):
     main.add_command(tool)
