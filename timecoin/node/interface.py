@@ -64,6 +64,7 @@ def rpc_service(
             clock=reactor,
             genesis=node.genesis,
             views=node.views,
+            addresses=node.addresses,
             pool=node.pool,
             pool_limits=config.pool_limits,
             finality=node.finality,

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
 
+from timecoin.chain.addresses import AddressViews
 from timecoin.chain.views import ChainViews
 from timecoin.ledger.genesis import Genesis
 from timecoin.mempool.policy import PoolLimits
 from timecoin.params import FinalityParams, Network
+from timecoin.rpc.addressreader import AddressReader
 from timecoin.rpc.audit import Audit
 from timecoin.rpc.blocks import BlockReader
 from timecoin.rpc.condition import Condition
@@ -22,12 +24,16 @@ from timecoin.rpc.methods.agreement import AgreementMethods
 from timecoin.rpc.methods.chain import ChainMethods
 from timecoin.rpc.methods.control import ControlMethods
 from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
+from timecoin.rpc.methods.history import HistoryMethods
 from timecoin.rpc.methods.masternodes import MasternodeMethods
 from timecoin.rpc.methods.mempool import MempoolMethods
 from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
 from timecoin.rpc.methods.outputs import OutputMethods
+from timecoin.rpc.methods.passphrase import PassphraseMethods
+from timecoin.rpc.methods.payments import PaymentMethods
 from timecoin.rpc.methods.proofs import ProofMethods
 from timecoin.rpc.methods.rawtransactions import RawTransactionMethods
+from timecoin.rpc.methods.signing import SigningMethods
 from timecoin.rpc.methods.transactions import TransactionMethods
 from timecoin.rpc.methods.wallet import WalletMethods
 from timecoin.rpc.ports import (
@@ -38,6 +44,7 @@ from timecoin.rpc.ports import (
     Submit,
     SyncReader,
 )
+from timecoin.rpc.purse import Purse
 from timecoin.rpc.reports import Reports
 from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.waiters import FinalityWaiters
@@ -51,6 +58,7 @@ class NodeParts:
     clock: IReactorTime
     genesis: Genesis
     views: ChainViews
+    addresses: AddressViews
     pool: PoolReader
     pool_limits: PoolLimits
     finality: FinalityReader
@@ -90,6 +98,9 @@ def make_catalog(parts: NodeParts) -> Catalog:
     lookup = Lookup(parts.genesis, views, parts.pool)
     waiters = FinalityWaiters()
     wait = FinalityWait(clock, finality, waiters)
+    purse = Purse(parts.wallet, network, parts.submit, condition)
+    fee_rate = FeeRate(parts.pool, parts.pool_limits, clock)
+    by_address = AddressReader(clock, parts.addresses, views, lookup, parts.pool, finality)
     groups = (
         ControlMethods(clock, parts.stop),
         AddressMethods(network),
@@ -107,7 +118,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
             views,
             lookup,
             parts.pool,
-            FeeRate(parts.pool, parts.pool_limits, clock),
+            fee_rate,
             condition,
             clock,
         ),
@@ -115,7 +126,11 @@ def make_catalog(parts: NodeParts) -> Catalog:
         FinalityMethods(views, finality, wait),
         ProofMethods(parts.genesis.chain_id, views, finality),
         MempoolMethods(parts.pool, parts.pool_limits, finality, clock),
-        WalletMethods(parts.wallet, network, parts.submit, condition, wait),
+        WalletMethods(purse, by_address),
+        PaymentMethods(purse, fee_rate, wait),
+        HistoryMethods(purse, views, lookup, by_address),
+        SigningMethods(purse, lookup, parts.genesis.chain_id),
+        PassphraseMethods(purse, condition),
         AgreementMethods(
             parts.genesis,
             views,

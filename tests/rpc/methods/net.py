@@ -124,6 +124,7 @@ class RpcNode:
             clock=self._net.clock,
             genesis=self._net.genesis,
             views=node.views,
+            addresses=node.addresses,
             pool=node.pool,
             pool_limits=self._net.settings.pool,
             finality=node.finality,

@@ -1,84 +1,104 @@
-"""The wallet: addresses, coins, payments, passphrase."""
+"""The wallet: its addresses and coins, and the coins of any other address."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from timecoin.crypto.address import AddressError, decode_address
-from timecoin.crypto.secretbox import WrongPassphrase
-from timecoin.ledger.script import pay_to_pubkey_hash
-from timecoin.ledger.transaction import TxOutput, split_outpoint
-from timecoin.mempool.entry import Admission
-from timecoin.params import Network
-from timecoin.rpc.condition import Condition
-from timecoin.rpc.errors import (
-    INSUFFICIENT_FUNDS,
-    INVALID_PARAMETER,
-    NOT_FOUND,
-    PASSPHRASE_NEEDED,
-    TYPE_ERROR,
-    WALLET_ERROR,
-    WRONG_ENCRYPTION_STATE,
-    WRONG_PASSPHRASE,
-    RpcError,
-)
+from timecoin.ledger.transaction import Outpoint, outpoint, split_outpoint
+from timecoin.rpc.addressreader import AddressCoin, AddressReader
+from timecoin.rpc.errors import INVALID_PARAMETER, NOT_FOUND, RpcError
 from timecoin.rpc.jsonvalues import amount_json
 from timecoin.rpc.method import rpc_method
-from timecoin.rpc.methods.finality import WAIT_S, FinalityWait
-from timecoin.rpc.ports import Submit
-from timecoin.rpc.refusal import refusal
+from timecoin.rpc.purse import Purse, refuse_set, wallet_errors
 from timecoin.rpc.rendering import Json, script_address
 from timecoin.rpc.unspentquery import UnspentQuery
-from timecoin.rpc.valuetypes import AddressText, Amount, Integer, Text
-from timecoin.wallet.coins import OwnCoin, Standing
-from timecoin.wallet.errors import InsufficientFunds, WalletError, WalletLocked, WrongState
-from timecoin.wallet.service import MAX_UNLOCK_S, WalletService
+from timecoin.rpc.valuetypes import AddressText, Hex, Integer, Text
+from timecoin.wallet.coins import Balance, OwnCoin, Standing
 from timecoin.wallet.wallet import MAX_CONFIRMATIONS
 
+MAX_PAGE = 1_000
+
 Confirmations = Annotated[int, Integer(0, MAX_CONFIRMATIONS, label="confirmations")]
-Seconds = Annotated[int, Integer(0, 2**63 - 1, label="seconds")]
-Passphrase = Annotated[str, Text(max_chars=1_024, label="passphrase")]
-Comment = Annotated[str, Text(max_chars=1_024)]
+Label = Annotated[str, Text(max_chars=1_024, label="label")]
+CursorText = Annotated[str, Text(max_chars=75, label="TXID:VOUT")]
+Limit = Annotated[int, Integer(1, MAX_PAGE, label="count")]
 
 ADDRESS_TYPE = "bech32m"
+PURPOSES = ("", "receive", "send")
 
-T = TypeVar("T")
+_TXID = Hex(32, 32, label="hash")
+_INDEX = Integer(0, 2**32 - 1, label="index")
 
 
 class WalletMethods:
-    """Spends and shows the coins of one wallet."""
+    """Shows addresses and coins, and keeps notes about them."""
 
-    def __init__(
-        self,
-        service: WalletService,
-        network: Network,
-        submit: Submit,
-        condition: Condition,
-        wait: FinalityWait,
-    ) -> None:
-        self._service = service
-        self._wallet = service.wallet
-        self._network = network
-        self._submit = submit
-        self._condition = condition
-        self._wait = wait
+    def __init__(self, purse: Purse, addresses: AddressReader) -> None:
+        self._purse = purse
+        self._addresses = addresses
 
-    # addresses and coins
+    # addresses
 
     @rpc_method()
-    def getnewaddress(self, label: Comment = "", address_type: str = ADDRESS_TYPE) -> str:
-        """A fresh address to be paid at. Labels are not kept; the only address_type is bech32m."""
+    def getnewaddress(self, label: Label = "", address_type: str = ADDRESS_TYPE) -> str:
+        """A fresh address to be paid at, called label; the only address_type is bech32m."""
         if address_type != ADDRESS_TYPE:
             raise RpcError(NOT_FOUND, f"Unknown address type '{address_type[:32]}'")
-        try:
-            return self._wallet.new_address()
-        except WalletError as error:
-            raise _wallet_refusal(error) from error
+        with wallet_errors():
+            return self._purse.wallet.new_address(label)
 
     @rpc_method()
-    def getbalance(
+    def getaddressinfo(self, address: AddressText) -> Json:
+        """What the wallet knows of an address, its own or another's.
+
+        pubkey is shown for own ones while the wallet is unlocked.
+        """
+        wallet, script = self._purse.wallet, self._purse.script(address)
+        mine, label = wallet.is_mine(script), wallet.label_of(script)
+        shown: Json = {
+            "address": address.lower(),
+            "scriptPubKey": script.hex(),
+            "ismine": mine,
+            "iswatchonly": False,
+            "solvable": mine,
+            "isscript": False,
+            "iswitness": False,
+            "ischange": wallet.is_change(script),
+            "labels": [] if label is None else [label],
+        }
+        path = wallet.keystore.owner(script)
+        if path is not None:
+            shown["branch"], shown["index"] = path.branch.name.lower(), path.index
+            if not wallet.locked:
+                shown["pubkey"] = wallet.pubkey(address).hex()
+        return shown
+
+    @rpc_method()
+    def setlabel(self, address: AddressText, label: Label) -> None:
+        """Call an address, own or another's; an empty label takes the name away."""
+        self._purse.script(address)
+        with wallet_errors():
+            self._purse.wallet.set_label(address, label)
+
+    @rpc_method()
+    def listlabels(self, purpose: Annotated[str, Text(choices=PURPOSES)] = "") -> list[str]:
+        """All labels in order; purpose receive: of own addresses, send: of others'."""
+        wallet = self._purse.wallet
+        return sorted(
+            {
+                label
+                for address, label in wallet.labelled().items()
+                if not purpose
+                or wallet.is_mine(self._purse.script(address)) == (purpose == "receive")
+            }
+        )
+
+    # coins
+
+    @rpc_method()
+    async def getbalance(
         self,
         dummy: str = "*",
         minconf: Confirmations = 0,
@@ -90,18 +110,13 @@ class WalletMethods:
     ) -> Decimal | Json:
         """What can be spent now: final and archived coins, a final one counting as confirmed.
 
-        address: of this address of the wallet alone. verbose: total, spendable, pending (not final
-        yet), immature (rewards that rest) and staked.
+        address: of this address alone, the wallet's or (by the index of addresses) any other.
+        verbose: total, spendable, pending (not final yet), immature (rewards that rest) and staked.
         """
         if dummy != "*":
             raise RpcError(INVALID_PARAMETER, 'dummy: must be excluded or "*"')
-        _refuse_set(avoid_reuse=avoid_reuse)
-        script = None
-        if address is not None:
-            script = self._script(address)
-            if not self._wallet.is_mine(script):
-                raise RpcError(NOT_FOUND, "address is not the wallet's own")
-        balance = self._wallet.balance(minconf, script)
+        refuse_set(avoid_reuse=avoid_reuse)
+        balance = await self._balance(address, minconf)
         if not verbose:
             return amount_json(balance.spendable)
         return {
@@ -112,173 +127,142 @@ class WalletMethods:
             "staked": amount_json(balance.staked),
         }
 
+    async def _balance(self, address: str | None, minconf: int) -> Balance:
+        if address is None:
+            return self._purse.wallet.balance(minconf)
+        script = self._purse.script(address)
+        if self._purse.wallet.is_mine(script):
+            return self._purse.wallet.balance(minconf, script)
+        return await self._addresses.balance(script, minconf)
+
     @rpc_method()
-    def listunspent(
+    async def listunspent(
         self,
         minconf: Confirmations = 1,
         maxconf: Confirmations = MAX_CONFIRMATIONS,
         addresses: list[AddressText] | None = None,
         include_unsafe: bool = True,
         query_options: dict[str, object] | None = None,
+        *,
+        address: AddressText | None = None,
+        after: CursorText | None = None,
+        limit: Limit | None = None,
     ) -> list[Json]:
         """The wallet's coins with minconf to maxconf confirmations; a final one satisfies 1.
 
         minconf 0 shows those not final yet, too, unless include_unsafe is false. query_options:
-        minimumAmount, maximumAmount, minimumSumAmount (in TIME) and maximumCount.
+        minimumAmount, maximumAmount, minimumSumAmount (in TIME) and maximumCount. address: the
+        coins of any one address instead, by the index of addresses, at most limit (1,000 unless
+        told), in outpoint order; after names the last coin of the page before as TXID:VOUT, and a
+        page with fewer than limit is the last.
         """
         query = UnspentQuery.read(query_options or {})
         scripts = None if not addresses else self._scripts(addresses)
-        coins = [
+        if address is not None:
+            if scripts is not None or query_options:
+                raise RpcError(INVALID_PARAMETER, "address: not with addresses or query_options")
+
+            def wanted(coin: AddressCoin) -> bool:
+                return (
+                    coin.satisfies(minconf)
+                    and coin.confirmations <= maxconf
+                    and (include_unsafe or coin.standing is not Standing.PENDING)
+                )
+
+            found = await self._addresses.unspent(
+                self._purse.script(address),
+                wanted,
+                _cursor(after),
+                MAX_PAGE if limit is None else limit,
+            )
+            return [self._coin_json(coin) for coin in found]
+        if after is not None or limit is not None:
+            raise RpcError(INVALID_PARAMETER, "after and limit go with address")
+        coins = (
             coin
-            for coin in self._wallet.unspent(minconf, maxconf, scripts)
+            for coin in self._purse.wallet.unspent(minconf, maxconf, scripts)
             if include_unsafe or coin.standing is Standing.SPENDABLE
-        ]
+        )
         return [self._coin_json(coin) for coin in query.select(coins)]
 
     def _scripts(self, addresses: list[str]) -> list[bytes]:
         scripts: dict[bytes, None] = {}
         for address in addresses:
-            script = self._script(address)
+            script = self._purse.script(address)
             if script in scripts:
                 raise RpcError(INVALID_PARAMETER, f"duplicated address: {address}")
             scripts[script] = None
         return list(scripts)
 
-    def _coin_json(self, coin: OwnCoin) -> Json:
+    def _coin_json(self, coin: OwnCoin | AddressCoin) -> Json:
         txid, index = split_outpoint(coin.point)
-        final = coin.standing is not Standing.PENDING
-        return {
+        script, standing = coin.utxo.script, coin.standing
+        label = self._purse.wallet.label_of(script)
+        mine = self._purse.wallet.is_mine(script)
+        shown: Json = {
             "txid": txid.hex(),
             "vout": index,
-            "address": script_address(self._network, coin.utxo.script),
-            "scriptPubKey": coin.utxo.script.hex(),
+            "address": script_address(self._purse.network, script),
+            "scriptPubKey": script.hex(),
             "amount": amount_json(coin.utxo.value),
             "confirmations": coin.confirmations,
-            "final": final,
-            "spendable": final,
-            "solvable": True,
-            "safe": final,
+            "final": standing is not Standing.PENDING,
+            "spendable": mine and standing is Standing.SPENDABLE,
+            "solvable": mine,
+            "safe": standing is not Standing.PENDING,
         }
-
-    # paying
+        if label is not None:
+            shown["label"] = label
+        if standing in (Standing.IMMATURE, Standing.STAKED):
+            shown["standing"] = standing.value
+        return shown
 
     @rpc_method()
-    async def sendtoaddress(
+    def lockunspent(
         self,
-        address: AddressText,
-        amount: Amount,
-        comment: Comment = "",
-        comment_to: Comment = "",
-        subtractfeefromamount: bool = False,
-        replaceable: bool = False,
-        conf_target: int | None = None,
-        estimate_mode: str = "unset",
-        avoid_reuse: bool = False,
-        fee_rate: object = None,
-        verbose: bool = False,
-        *,
-        wait: bool = False,
-    ) -> str:
-        """Pay an address; returns the txid, with wait as soon as it is final.
+        unlock: bool,
+        transactions: list[dict[str, object]] | None = None,
+        persistent: bool = False,
+    ) -> bool:
+        """Leave coins alone, or with unlock true let them be spent again; without any, all.
 
-        Comments are not kept. The fee is the least one: replaceable, conf_target, estimate_mode,
-        avoid_reuse, fee_rate and verbose cannot be set. Errors: -3 amount, -5 address, -6 funds,
-        -11 sent but not final in 300 seconds, -13 passphrase needed, -28 catching up.
+        transactions: objects with txid and vout. Locks end with the node unless persistent. Error
+        -8 for a coin that is not the wallet's, spent, or so already.
         """
-        _refuse_set(
-            replaceable=replaceable,
-            conf_target=conf_target is not None,
-            estimate_mode=estimate_mode != "unset",
-            avoid_reuse=avoid_reuse,
-            fee_rate=fee_rate is not None,
-            verbose=verbose,
-        )
-        script = self._script(address)
-        if amount == 0:
-            raise RpcError(TYPE_ERROR, "Invalid amount for send")
-        self._condition.require_current()
-        txid = self._pay(TxOutput(amount, script), subtractfeefromamount)
-        if wait:
-            await self._wait.until_final(txid, WAIT_S)
-        return txid.hex()
-
-    def _pay(self, output: TxOutput, subtract_fee: bool) -> bytes:
-        try:
-            tx = self._wallet.send([output], [0] if subtract_fee else [])
-        except WalletError as error:
-            raise _wallet_refusal(error) from error
-        verdict = self._submit(tx)
-        if verdict.admission not in (Admission.ACCEPTED, Admission.KNOWN):
-            self._wallet.abandon(tx.txid)
-            raise refusal(verdict)
-        return tx.txid
-
-    def _script(self, address: str) -> bytes:
-        try:
-            return pay_to_pubkey_hash(decode_address(self._network, address))
-        except AddressError as error:
-            raise RpcError(NOT_FOUND, f"Invalid address: {error}") from error
-
-    # passphrase
+        points = None if transactions is None else _points(transactions)
+        wallet = self._purse.wallet
+        with wallet_errors():
+            if unlock:
+                wallet.unlock_coins(points)
+            elif points:
+                wallet.lock_coins(points, persistent)
+        return True
 
     @rpc_method()
-    async def walletpassphrase(self, passphrase: Passphrase, timeout: Seconds) -> None:
-        """Allow payments for timeout seconds (at most three years).
-
-        Errors: -14 wrong passphrase, -15 the wallet has none.
-        """
-        _refuse_empty(passphrase)
-        await _translated(self._service.unlock(passphrase, min(timeout, MAX_UNLOCK_S)))
-
-    @rpc_method()
-    def walletlock(self) -> None:
-        """Forget the private keys until the next walletpassphrase; -15 without a passphrase."""
-        try:
-            self._service.lock()
-        except WalletError as error:
-            raise _wallet_refusal(error) from error
-
-    @rpc_method()
-    async def encryptwallet(self, passphrase: Passphrase) -> str:
-        """Seal the wallet under a passphrase for the first time; it is locked then.
-
-        Error -15 when it has one already.
-        """
-        _refuse_empty(passphrase)
-        await _translated(self._service.change_passphrase(None, passphrase))
-        return "wallet encrypted and locked: walletpassphrase unlocks it; keep the passphrase safe"
+    def listlockunspent(self) -> list[Json]:
+        """The coins that lockunspent has locked, longest locked first."""
+        pairs = map(split_outpoint, self._purse.wallet.locked_coins())
+        return [{"txid": txid.hex(), "vout": index} for txid, index in pairs]
 
 
-async def _translated(work: Awaitable[T]) -> T:
-    try:
-        return await work
-    except WrongPassphrase as error:
-        raise RpcError(
-            WRONG_PASSPHRASE, "Error: The wallet passphrase entered was incorrect."
-        ) from error
-    except WalletError as error:
-        raise _wallet_refusal(error) from error
+def _points(items: Sequence[dict[str, object]]) -> list[Outpoint]:
+    points: dict[Outpoint, None] = {}
+    for number, item in enumerate(items):
+        name = f"transactions[{number}]"
+        for key in ("txid", "vout"):
+            if key not in item:
+                raise RpcError(INVALID_PARAMETER, f"{name}: missing {key} key")
+        txid = _TXID.read(item["txid"], f"{name}.txid")
+        points[outpoint(txid, _INDEX.read(item["vout"], f"{name}.vout"))] = None
+    if len(points) != len(items):
+        raise RpcError(INVALID_PARAMETER, "transactions: an output comes twice")
+    return list(points)
 
 
-def _wallet_refusal(error: WalletError) -> RpcError:
-    match error:
-        case WalletLocked():
-            code = PASSPHRASE_NEEDED
-        case InsufficientFunds():
-            code = INSUFFICIENT_FUNDS
-        case WrongState():
-            code = WRONG_ENCRYPTION_STATE
-        case _:
-            code = WALLET_ERROR
-    return RpcError(code, str(error))
-
-
-def _refuse_empty(passphrase: str) -> None:
-    if not passphrase:
-        raise RpcError(INVALID_PARAMETER, "passphrase cannot be empty")
-
-
-def _refuse_set(**options: bool) -> None:
-    for name, is_set in options.items():
-        if is_set:
-            raise RpcError(INVALID_PARAMETER, f"{name}: not supported")
+def _cursor(text: str | None) -> Outpoint | None:
+    if text is None:
+        return None
+    txid, _, index = text.partition(":")
+    if not (index.isascii() and index.isdigit()):
+        raise RpcError(INVALID_PARAMETER, "after: not TXID:VOUT")
+    return outpoint(_TXID.read(txid, "after"), _INDEX.read(int(index), "after"))
