@@ -36,6 +36,8 @@ class CompletionTests(SynchronousTestCase):
 
     def test_values(self) -> None:
         self.assertEqual(self.complete(f"{PROGRAM} --network dev"), ["devnet"])
+        self.assertEqual(self.complete(f"{PROGRAM} getblockheader {'ab' * 32} t"), ["true"])
+        self.assertEqual(self.complete(f"{PROGRAM} listlabels s"), ["send"])
 
     def test_scripts(self) -> None:
         for shell in ("bash", "zsh", "fish"):

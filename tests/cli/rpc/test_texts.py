@@ -93,6 +93,8 @@ class NameTests(SynchronousTestCase):
         self.assertEqual(type_name(value_type(object)), "JSON")
         self.assertEqual(type_name(Text(choices=("a", "b"))), "a|b")
         self.assertEqual(type_name(Array(Text())), "JSON")
+        self.assertEqual(type_name(Text(choices=("", "a", "A"))), "a")
+        self.assertEqual(type_name(value_type(list[str] | dict[str, str])), "JSON")
 
     def test_every_published_type_has_a_name(self) -> None:
         for named in published_methods().values():

@@ -9,20 +9,15 @@ from typing import Any
 
 import click
 
-from timecoin.cli.output.screen import Screen
+from timecoin.cli.rpc.progress import progress
 from timecoin.cli.rpc.session import Session
-from timecoin.cli.rpc.texts import ValueText, is_secret, read_input
+from timecoin.cli.rpc.texts import ValueText, is_secret
 from timecoin.rpc.method import Method
 from timecoin.rpc.schema import Parameter
 from timecoin.rpc.valuetypes import Boolean
 
-WAITS = {
-    "waittransactionfinality": "waiting until it is final",
-    "sendtoaddress": "paying",
-    "rescanblockchain": "searching the chain",
-    "gettxoutsetinfo": "walking the unspent outputs",
-}
-"""What the node takes its time for."""
+ASKED_TWICE = {("encryptwallet", "passphrase"), ("walletpassphrasechange", "newpassphrase")}
+"""New passphrases: one mistyped would be lost."""
 TIMEOUT_MARGIN_S = 30.0
 """A node that waits so long itself gets this much longer to answer."""
 _BY_POSITION = "positional_"
@@ -35,12 +30,16 @@ class MethodCommand(click.Command):
     def __init__(self, method: Method) -> None:
         self._method = method
         parameters = method.signature.parameters
+        self._types = {
+            parameter.name: ValueText(parameter, (method.name, parameter.name) in ASKED_TWICE)
+            for parameter in parameters
+        }
         by_position = [parameter for parameter in parameters if not parameter.named_only]
         super().__init__(
             method.name,
             params=[
-                *(_argument(parameter) for parameter in by_position),
-                *(_option(parameter, method.signature.aliases) for parameter in parameters),
+                *map(self._argument, by_position),
+                *map(self._option, parameters),
                 *output_options(),
             ],
             help=inspect.cleandoc(method.doc),
@@ -54,7 +53,7 @@ class MethodCommand(click.Command):
         timeout = params.get("timeout")
         timeout_s = timeout + TIMEOUT_MARGIN_S if isinstance(timeout, int) else 0.0
         name = self._method.name
-        with contextlib.closing(session), waiting(session.screen, name):
+        with contextlib.closing(session), progress(session, name):
             result = session.call(name, params, timeout_s)
         session.screen.show(result)
 
@@ -67,17 +66,34 @@ class MethodCommand(click.Command):
                 raise click.UsageError(f"{parameter.name} is given twice", ctx)
             value = placed if named is None else named
             if value is None and parameter.required and is_secret(parameter):
-                value = read_input(parameter)
+                value = self._types[parameter.name].read_input()
             if value is not None:
                 found[parameter.name] = value
             elif parameter.required:
                 raise click.UsageError(f"Missing argument '{parameter.name.upper()}'.", ctx)
         return found
 
+    def _argument(self, parameter: Parameter) -> click.Argument:
+        name = parameter.name.upper()
+        return click.Argument(
+            [_BY_POSITION + parameter.name],
+            required=False,  # each may be given by name instead
+            type=self._types[parameter.name],
+            metavar=name if parameter.required else f"[{name}]",
+        )
 
-def waiting(screen: Screen, method: str) -> contextlib.AbstractContextManager[None]:
-    """Shows on a terminal that ``method`` takes its time, if it does."""
-    return screen.waiting(WAITS[method]) if method in WAITS else contextlib.nullcontext()
+    def _option(self, parameter: Parameter) -> click.Option:
+        aliases = self._method.signature.aliases.items()
+        names = [parameter.name, *(alias for alias, name in aliases if name == parameter.name)]
+        spelled = [f"--{name.replace('_', '-')}" for name in names]
+        text = _description(parameter)
+        if isinstance(parameter.type, Boolean):
+            first, *others = spelled
+            return click.Option(
+                [f"{first}/--no-{first[2:]}", *others, parameter.name], default=None, help=text
+            )
+        wanted = self._types[parameter.name]
+        return click.Option([*spelled, parameter.name], type=wanted, help=text)
 
 
 def output_options() -> list[click.Parameter]:
@@ -99,27 +115,6 @@ def apply_output(session: Session, params: Mapping[str, Any]) -> None:
     if params[f"{_SHOW}json"] is not None:
         session.tables = not params[f"{_SHOW}json"]
     session.raw = session.raw or params[f"{_SHOW}raw"]
-
-
-def _argument(parameter: Parameter) -> click.Argument:
-    return click.Argument(
-        [_BY_POSITION + parameter.name],
-        required=False,  # each may be given by name instead
-        type=ValueText(parameter),
-        metavar=parameter.name.upper() if parameter.required else f"[{parameter.name.upper()}]",
-    )
-
-
-def _option(parameter: Parameter, aliases: Mapping[str, str]) -> click.Option:
-    names = [parameter.name, *(alias for alias, name in aliases.items() if name == parameter.name)]
-    spelled = [f"--{name.replace('_', '-')}" for name in names]
-    text = _description(parameter)
-    if isinstance(parameter.type, Boolean):
-        first, *others = spelled
-        return click.Option(
-            [f"{first}/--no-{first[2:]}", *others, parameter.name], default=None, help=text
-        )
-    return click.Option([*spelled, parameter.name], type=ValueText(parameter), help=text)
 
 
 def _description(parameter: Parameter) -> str:

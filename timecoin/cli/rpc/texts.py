@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from timecoin.rpc.errors import RpcError
 from timecoin.rpc.jsonvalues import loads
@@ -25,9 +26,11 @@ _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 class ValueText(click.ParamType[object]):
     """The text of one RPC parameter; :class:`click.UsageError` for what its type refuses."""
 
-    def __init__(self, parameter: Parameter) -> None:
+    def __init__(self, parameter: Parameter, twice: bool = False) -> None:
+        """``twice``: a secret that is asked for is asked for again."""
         self.name = type_name(parameter.type)
         self._parameter = parameter
+        self._twice = twice
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -36,22 +39,58 @@ class ValueText(click.ParamType[object]):
         if not isinstance(value, str):
             return value
         if value == FROM_INPUT:
-            value = read_input(self._parameter)
+            value = self.read_input()
         try:
             return json_value(self._parameter.type, value, self._parameter.name)
         except RpcError as error:
             self.fail(error.message, param, ctx)
 
+    def read_input(self) -> str:
+        """The text from standard input; a secret is not shown while it is typed."""
+        secret = is_secret(self._parameter)
+        if not sys.stdin.isatty():
+            text = sys.stdin.readline() if secret else sys.stdin.read()
+            return text.rstrip("\r\n") if secret else text.strip()
+        asked: str = click.prompt(
+            self._parameter.name,
+            hide_input=secret,
+            confirmation_prompt=secret and self._twice,
+            err=True,
+        )
+        return asked
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The choices that begin so."""
+        texts = offered(self._parameter.type)
+        return [CompletionItem(text) for text in texts if text.startswith(incomplete)]
+
 
 def type_name(wanted: ValueType) -> str:
     """What stands for a value of this type in a usage line: ``HASH|HEIGHT``."""
     if isinstance(wanted, Either):
-        return "|".join(type_name(choice) for choice in wanted.choices)
+        return "|".join(dict.fromkeys(type_name(choice) for choice in wanted.choices))
     if isinstance(wanted, Text) and wanted.choices:
-        return "|".join(wanted.choices)
+        return "|".join(offered(wanted))
     if isinstance(wanted, Boolean | Hex | Text | AmountOfTime):
         return wanted.label.upper()
     return "JSON" if " of " in wanted.label or wanted.label == "value" else wanted.label.upper()
+
+
+def offered(wanted: ValueType) -> list[str]:
+    """The texts that a shell may offer: choices, each in one spelling; none for other types."""
+    if isinstance(wanted, Boolean):
+        return ["true", "false"]
+    if isinstance(wanted, Either):
+        return [text for choice in wanted.choices for text in offered(choice)]
+    if not isinstance(wanted, Text):
+        return []
+    spelled: dict[str, str] = {}
+    for choice in wanted.choices:
+        if choice:
+            spelled.setdefault(choice.lower(), choice)
+    return list(spelled.values())
 
 
 def json_value(wanted: ValueType, text: str, name: str) -> object:
@@ -90,15 +129,6 @@ def _first_that_fits(wanted: Either, text: str, name: str) -> object:
         except RpcError as error:
             refusals.append(error.message)
     raise RpcError(0, f"{name}: expected {wanted.label} ({'; '.join(refusals)})")
-
-
-def read_input(parameter: Parameter) -> str:
-    """The value of ``parameter`` from standard input; a secret is not shown while typed."""
-    if not sys.stdin.isatty():
-        text = sys.stdin.readline() if is_secret(parameter) else sys.stdin.read()
-        return text.rstrip("\r\n") if is_secret(parameter) else text.strip()
-    asked: str = click.prompt(parameter.name, hide_input=is_secret(parameter), err=True)
-    return asked
 
 
 def is_secret(parameter: Parameter) -> bool:
