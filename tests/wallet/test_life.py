@@ -134,7 +134,7 @@ class LifeTests(SynchronousTestCase):
     def check_sums(self, wallet: Wallet) -> None:
         """Balances are sums of what is listed, however they are restricted."""
         for minconf in (0, 1, 2, 4):
-            coins = wallet.unspent(minconf)
+            coins = list(wallet.unspent(minconf))
             balance = wallet.balance(minconf)
             listed = sum(coin.utxo.value for coin in coins)
             self.assertEqual(listed, balance.spendable + balance.pending)

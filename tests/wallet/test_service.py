@@ -27,7 +27,7 @@ from timecoin.wallet.derive import Branch, KeyPath
 from timecoin.wallet.errors import ScanRunning, WrongState
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.scan import ScanProgress
-from timecoin.wallet.service import MAX_UNLOCK_S, WalletService
+from timecoin.wallet.service import MAX_UNLOCK_S, TURN_BUDGET_S, WalletService
 from timecoin.wallet.wallet import Wallet
 
 T = TypeVar("T")
@@ -237,6 +237,27 @@ class ScanTests(SynchronousTestCase):
         with mock.patch.object(self.fixture.world, "block", watch):
             self.successResultOf(self.walked(1))
         self.assertEqual(seen, [None, ScanProgress(1, 3, 1), ScanProgress(1, 3, 2)])
+
+    def test_a_walk_lets_others_have_their_turn(self) -> None:
+        block = self.fixture.world.block
+        turns = []
+
+        def slow(height: int) -> Block | None:
+            self.clock.rightNow += 2 * TURN_BUDGET_S
+            return block(height)
+
+        with (
+            mock.patch.object(self.fixture.world, "block", slow),
+            mock.patch.object(self.clock, "callLater", wraps=self.clock.callLater) as later,
+        ):
+            self.service.startService()
+            self.clock.advance(0)
+            turns.append(later.call_count)
+        self.assertEqual(self.listed(), 3)
+        with mock.patch.object(self.clock, "callLater", wraps=self.clock.callLater) as later:
+            self.successResultOf(self.walked(1))
+            turns.append(later.call_count)
+        self.assertEqual(turns, [4, 1])  # one for each block and one for the end; one for all
 
     def test_a_damaged_store(self) -> None:
         del self.fixture.world.blocks[2]

@@ -85,7 +85,7 @@ class ReceivingTests(WalletCase):
         for status in (Status.CERTIFIED, Status.CERTIFIED_STALE):
             self.fixture.reach(tx, status)
             self.assert_balance(pending=5 * TIME)
-            self.assertEqual(self.wallet.unspent(), [])
+            self.assertEqual(list(self.wallet.unspent()), [])
             self.assertEqual(self.wallet.balance(minconf=1), Balance())
             self.assertRaises(InsufficientFunds, self.fixture.send, TIME)
         self.fixture.reach(tx, Status.FINAL)
@@ -106,8 +106,8 @@ class ReceivingTests(WalletCase):
         self.fixture.block()
         self.assertEqual([coin.confirmations for coin in self.wallet.unspent()], [2])
         self.assertEqual(self.wallet.balance(minconf=2), Balance(spendable=5 * TIME))
-        self.assertEqual(self.wallet.unspent(minconf=3), [])
-        self.assertEqual(self.wallet.unspent(maxconf=1), [])
+        self.assertEqual(list(self.wallet.unspent(minconf=3)), [])
+        self.assertEqual(list(self.wallet.unspent(maxconf=1)), [])
 
     def test_a_status_that_arrives_after_the_block_counts_nothing_twice(self) -> None:
         tx = self.world.promise(script_at(RECEIVE, 0), 5 * TIME)
@@ -132,7 +132,7 @@ class ReceivingTests(WalletCase):
         self.fixture.block(reward=[TxOutput(3 * TIME, script_at(RECEIVE, 0))])
         for _ in range(params.COINBASE_MATURITY_BLOCKS - 1):
             self.assert_balance(immature=3 * TIME)
-            self.assertEqual(self.wallet.unspent(), [])
+            self.assertEqual(list(self.wallet.unspent()), [])
             self.assertRaises(InsufficientFunds, self.fixture.send, TIME)
             self.fixture.block()
         self.assert_balance(spendable=3 * TIME)
@@ -145,7 +145,7 @@ class ReceivingTests(WalletCase):
         self.fixture.restart()
         self.assert_balance(staked=7 * TIME)
         self.assertEqual(self.wallet.balance().total, 7 * TIME)
-        self.assertEqual(self.wallet.unspent(), [])
+        self.assertEqual(list(self.wallet.unspent()), [])
         self.assertRaises(InsufficientFunds, self.fixture.send, TIME)
 
     def test_a_share_in_a_multisig_is_not_ours_to_spend(self) -> None:
@@ -163,7 +163,7 @@ class ReceivingTests(WalletCase):
         self.assertEqual(points, [outpoint(old.txid, 0), outpoint(new.txid, 0)])
         (coin,) = self.wallet.unspent(scripts=[script_at(RECEIVE, 1)])
         self.assertEqual(coin.utxo.value, 2 * TIME)
-        self.assertEqual(self.wallet.unspent(scripts=[]), [])
+        self.assertEqual(list(self.wallet.unspent(scripts=[])), [])
 
     def test_effect_of_a_payment(self) -> None:
         tx = self.fixture.receive(TIME)
@@ -373,4 +373,4 @@ class ForeignTests(WalletCase):
             self.assertFalse(self.wallet.follows(tx.txid))
         self.fixture.block(tx)
         self.assert_balance()
-        self.assertEqual(self.wallet.unspent(minconf=0), [])
+        self.assertEqual(list(self.wallet.unspent(minconf=0)), [])

@@ -97,6 +97,7 @@ class Coins:
         self._keys = keys
         self._tip_height = 0
         self._archived: dict[Outpoint, tuple[Utxo, KeyPath]] = {}
+        """By height and outpoint, so that a reader of the oldest ten reads ten."""
         self._waiting: dict[bytes, _Waiting] = {}
         self._waiting_coins: dict[Outpoint, bytes] = {}
         """Own output of a waiting transaction -> its txid."""
@@ -108,12 +109,12 @@ class Coins:
     # reading
 
     def __iter__(self) -> Iterator[OwnCoin]:
-        """All coins that nothing spends, archived ones first."""
+        """All coins that nothing spends, oldest first; of the same age by outpoint."""
         for point, (utxo, path) in self._archived.items():
             if point not in self._spenders:
                 age = self._tip_height - utxo.height
                 yield OwnCoin(point, utxo, path, self._standing(utxo), age + 1)
-        yield from self._waiting_unspent()
+        yield from sorted(self._waiting_unspent(), key=lambda coin: coin.point)
 
     def _waiting_unspent(self) -> Iterator[OwnCoin]:
         for waiting in self._waiting.values():
@@ -226,14 +227,17 @@ class Coins:
         )
 
     def _adopt(self, created: Callable[[], Iterable[Coin]]) -> None:
+        """Take ours of ``created``, which are younger than all that are archived already."""
+        ours: dict[Outpoint, tuple[Utxo, KeyPath]] = {}
         known = -1
         while known != self._keys.known:
             known = self._keys.known
             for point, utxo in created():
                 path = self._keys.owner(utxo.script)
                 if path is not None:
-                    self._archived[point] = (utxo, path)
+                    ours[point] = (utxo, path)
                     self._keys.mark_used(path)
+        self._archived.update(sorted(ours.items(), key=lambda item: (item[1][0].height, item[0])))
 
     # what waits
 

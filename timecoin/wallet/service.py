@@ -21,6 +21,9 @@ from timecoin.wallet.wallet import Wallet
 MAX_UNLOCK_S = 100_000_000
 """Bitcoin Core's bound of ``walletpassphrase``: three years."""
 
+TURN_BUDGET_S = 0.01
+"""Reading blocks lets others have their turn after it."""
+
 _log = Logger("timecoin.wallet")
 
 T = TypeVar("T")
@@ -47,7 +50,9 @@ class WalletService(Service):
         self._queue = DeferredLock()
         self._timer: IDelayedCall | None = None
         self._lockings = 0
-        self._walks = Cooperator(scheduler=lambda run: clock.callLater(0, run))
+        self._walks = Cooperator(
+            terminationPredicateFactory=self._turn, scheduler=lambda run: clock.callLater(0, run)
+        )
         self._progress: ScanProgress | None = None
         self._walking = False
 
@@ -79,6 +84,11 @@ class WalletService(Service):
         if self._walking:
             raise ScanRunning
         return self._walk(self.wallet.rescan(first, last))
+
+    def _turn(self) -> Callable[[], bool]:
+        """Tells when a walk has had its time in this turn of the loop."""
+        began_s = self._clock.seconds()
+        return lambda: self._clock.seconds() - began_s > TURN_BUDGET_S
 
     def _catch_up(self) -> None:
         if not self._walking:

@@ -78,24 +78,21 @@ class Wallet(KeyRing):
         minconf: int = 1,
         maxconf: int = MAX_CONFIRMATIONS,
         scripts: Collection[bytes] | None = None,
-    ) -> list[OwnCoin]:
+    ) -> Iterator[OwnCoin]:
         """Coins with ``minconf`` to ``maxconf`` confirmations, oldest first.
 
         Not those that rest as rewards or stakes, nor what our own payments spend, nor locked
         ones. ``scripts`` restricts them to these lock scripts. A final coin counts as one
-        confirmation for ``minconf``.
+        confirmation for ``minconf``. To be taken within one turn of the loop.
         """
-        return sorted(
-            (
-                coin
-                for coin in self._coins
-                if coin.standing in (Standing.SPENDABLE, Standing.PENDING)
-                and coin.point not in self._locks
-                and coin.satisfies(minconf)
-                and coin.confirmations <= maxconf
-                and (scripts is None or coin.utxo.script in scripts)
-            ),
-            key=lambda coin: (-coin.confirmations, coin.point),
+        return (
+            coin
+            for coin in self._coins
+            if coin.standing in (Standing.SPENDABLE, Standing.PENDING)
+            and coin.point not in self._locks
+            and coin.satisfies(minconf)
+            and coin.confirmations <= maxconf
+            and (scripts is None or coin.utxo.script in scripts)
         )
 
     def effect_of(self, tx: Transaction, find_output: FindOutput) -> Effect:
