@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
+from twisted.internet.defer import Deferred
+
 from timecoin.rpc.errors import INVALID_PARAMS, RpcError
 from timecoin.rpc.jsonvalues import dumps
 from timecoin.rpc.valuetypes import (
@@ -85,6 +87,8 @@ def _result_schema(annotation: object) -> JsonSchema:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is object:
         return {}
+    if origin is Deferred:
+        return _result_schema(arguments[0])
     if origin is list:
         return {"type": "array", "items": _result_schema(arguments[0])}
     if origin is dict and arguments[0] is str:
