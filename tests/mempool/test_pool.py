@@ -299,5 +299,8 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual(stats.bytes, sum(len(tx.encoded) for tx in txs))
         self.assertEqual(stats.pending, len(txs))
         self.assertLessEqual(stats.pending, 5)
+        points = {tx.outpoints[0] for tx in txs}
+        contested = sum(len(self.pool.spenders(point)) > 1 for point in points)
+        self.assertEqual(stats.conflicts, contested)
         for tx in txs:
             self.assertIn(tx.txid, self.pool.spenders(tx.outpoints[0]))

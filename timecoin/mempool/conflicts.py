@@ -10,17 +10,21 @@ class Spends:
 
     def __init__(self) -> None:
         self._spenders: dict[Outpoint, dict[bytes, None]] = {}
+        self._contested = 0
 
     def add(self, tx: Transaction) -> None:
         """Note the inputs of ``tx``."""
         for point in tx.outpoints:
-            self._spenders.setdefault(point, {})[tx.txid] = None
+            spenders = self._spenders.setdefault(point, {})
+            spenders[tx.txid] = None
+            self._contested += len(spenders) == 2
 
     def remove(self, tx: Transaction) -> None:
         """Forget the inputs of ``tx``, which was added before."""
         for point in tx.outpoints:
             spenders = self._spenders[point]
             del spenders[tx.txid]
+            self._contested -= len(spenders) == 1
             if not spenders:
                 del self._spenders[point]
 
@@ -38,4 +42,4 @@ class Spends:
 
     def contested(self) -> int:
         """Number of outpoints with more than one spender."""
-        return sum(len(spenders) > 1 for spenders in self._spenders.values())
+        return self._contested

@@ -67,17 +67,3 @@ class PoolStats:
     orphans: int
     conflicts: int
     oldest_ms: int | None
-
-
-class ByFeeRate:
-    """Heap key: lowest fee rate first, then the latest arrival."""
-
-    __slots__ = ("entry",)
-
-    def __init__(self, entry: PoolEntry) -> None:
-        self.entry = entry
-
-    def __lt__(self, other: ByFeeRate) -> bool:
-        mine = self.entry.fee_units * other.entry.size
-        theirs = other.entry.fee_units * self.entry.size
-        return mine < theirs or (mine == theirs and self.entry.sequence > other.entry.sequence)

@@ -6,7 +6,6 @@ which transactions are locked (a vote depends on them) or certified (their outpu
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -20,12 +19,12 @@ from timecoin.ledger.utxo import Utxo
 from timecoin.mempool.conflicts import Spends
 from timecoin.mempool.entry import (
     Admission,
-    ByFeeRate,
     PoolChange,
     PoolEntry,
     PoolStats,
     Verdict,
 )
+from timecoin.mempool.eviction import EvictionOrder
 from timecoin.mempool.orphans import Orphans
 from timecoin.mempool.policy import PoolLimits
 
@@ -69,7 +68,7 @@ class Pool:
         self._spends = Spends()
         self._orphans = Orphans(limits.max_orphans, limits.max_orphan_bytes)
         self._refused: OrderedDict[bytes, Verdict] = OrderedDict()
-        self._cheapest: list[ByFeeRate] = []
+        self._evictable = EvictionOrder(self._entries)
         self._certified = 0
         self._bytes = 0
         self._sequence = 0
@@ -142,10 +141,14 @@ class Pool:
             oldest_ms=None if oldest is None else oldest.received_ms,
         )
 
+    def cheapest(self) -> PoolEntry | None:
+        """The entry that a better payment displaces first, if any may be; to be read only."""
+        return self._evictable.first()
+
     @property
     def eviction_order_size(self) -> int:
         """Length of the eviction order, stale places included: bounded by the pool's own."""
-        return len(self._cheapest)
+        return len(self._evictable)
 
     # admission
 
@@ -172,7 +175,7 @@ class Pool:
         self._check_policy(tx)
         fee_units = self._check_spend(tx)
         self._check_crowd(tx)
-        self._spare(self._victims(fee_units, len(tx.encoded)))
+        self._evictable.put_back(self._victims(fee_units, len(tx.encoded)))
         return fee_units
 
     def admit(self, tx: Transaction, now_ms: int, certified: bool = False) -> Verdict:
@@ -212,8 +215,8 @@ class Pool:
                 victims = self._victims(fee_units, size)
             except RuleBroken as broken:
                 return Verdict(Admission.REFUSED, broken.rule, broken.detail)
-            for candidate in victims:
-                self._remove(candidate.entry)
+            for victim in victims:
+                self._remove(victim)
         self._sequence += 1
         entry = PoolEntry(tx, fee_units, size, now_ms, self._sequence)
         self._entries[tx.txid] = entry
@@ -221,15 +224,8 @@ class Pool:
         self._orphans.discard(tx.wtxid)
         self._spends.add(tx)
         self._bytes += size
-        self._push(entry)
+        self._evictable.put(entry)
         return Verdict(Admission.ACCEPTED)
-
-    def _push(self, entry: PoolEntry) -> None:
-        """Note ``entry`` in the eviction order; rebuild it when most of it is stale."""
-        heapq.heappush(self._cheapest, ByFeeRate(entry))
-        if len(self._cheapest) > 2 * len(self._entries) + 64:
-            self._cheapest = [ByFeeRate(e) for e in self._entries.values() if not e.pinned]
-            heapq.heapify(self._cheapest)
 
     def _check_submitted(self, tx: Transaction) -> None:
         """What a user is told at once: structure, a spend that others rely on, unknown inputs."""
@@ -275,7 +271,7 @@ class Pool:
             self._refused.popitem(last=False)
         return verdict
 
-    def _victims(self, fee_units: int, size: int) -> list[ByFeeRate]:
+    def _victims(self, fee_units: int, size: int) -> list[PoolEntry]:
         """Cheaper entries, taken out of the eviction order, in whose place ``size`` bytes fit.
 
         ``RuleBroken`` when there are not enough: then nothing has changed.
@@ -283,26 +279,17 @@ class Pool:
         pending = len(self._entries) - self._certified
         surplus_count = pending + 1 - self._limits.max_pending
         surplus_bytes = self._bytes + size - self._limits.max_bytes
-        victims: list[ByFeeRate] = []
-        while (surplus_count > 0 or surplus_bytes > 0) and self._cheapest:
-            candidate = heapq.heappop(self._cheapest)
-            entry = candidate.entry
-            if self._entries.get(entry.tx.txid) is not entry or entry.pinned:
-                continue
-            if not entry.cheaper_than(fee_units, size):
-                heapq.heappush(self._cheapest, candidate)
-                break
-            victims.append(candidate)
+        victims: list[PoolEntry] = []
+        while surplus_count > 0 or surplus_bytes > 0:
+            entry = self._evictable.pop()
+            if entry is not None:
+                victims.append(entry)
+            if entry is None or not entry.cheaper_than(fee_units, size):
+                self._evictable.put_back(victims)
+                raise RuleBroken("mempool-full", "fee rate below the pool's lowest")
             surplus_count -= 1
             surplus_bytes -= entry.size
-        if surplus_count > 0 or surplus_bytes > 0:
-            self._spare(victims)
-            raise RuleBroken("mempool-full", "fee rate below the pool's lowest")
         return victims
-
-    def _spare(self, victims: Sequence[ByFeeRate]) -> None:
-        for candidate in victims:
-            heapq.heappush(self._cheapest, candidate)
 
     # what finality and the chain tell
 
