@@ -263,6 +263,10 @@ class Finality:
         """The self-contained proof that ``txid``, not yet archived, is final."""
         return views.get_proof(self._parts, txid)
 
+    def final_waiting(self) -> int:
+        """The number of transactions of the pool that are final."""
+        return views.count_final(self._parts)
+
     def statistics(self) -> views.Statistics:
         """Figures for RPC and metrics."""
         return views.get_statistics(self._parts)

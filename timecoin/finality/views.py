@@ -85,6 +85,12 @@ def get_status(parts: Parts, txid: bytes, now_ms: int) -> TxStatus | None:
     return None if ended is None else TxStatus(ended)
 
 
+def count_final(parts: Parts) -> int:
+    """The transactions of the pool whose status is final; certificates alone are walked."""
+    final = {txid for held in parts.certificates.all() for txid in held.final}
+    return sum(txid in parts.context.pool for txid in final)
+
+
 def _best(parts: Parts, txid: bytes) -> Held | None:
     """A certificate of ``txid``: one with a receipt quorum if there is any."""
     named = [held for held in parts.certificates.named(txid) if txid in held.waiting]

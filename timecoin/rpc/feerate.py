@@ -7,7 +7,6 @@ from twisted.internet.interfaces import IReactorTime
 from timecoin import params
 from timecoin.mempool.policy import PoolLimits
 from timecoin.rpc.ports import PoolReader
-from timecoin.rpc.turns import in_turns
 
 ROOM_BYTES = params.MAX_TX_BYTES
 """A pool with less room than the largest transaction counts as full."""
@@ -31,10 +30,5 @@ class FeeRate:
         )
         if not full:
             return least
-        cheapest: int | None = None
-        async for txid in in_turns(self._clock, self._pool.txids()):
-            entry = self._pool.entry(txid)
-            if entry is not None and not entry.pinned:
-                rate = entry.fee_units // entry.size
-                cheapest = rate if cheapest is None else min(cheapest, rate)
-        return least if cheapest is None else max(least, cheapest + 1)
+        cheapest = self._pool.cheapest()
+        return least if cheapest is None else max(least, cheapest.fee_units // cheapest.size + 1)

@@ -34,6 +34,9 @@ class PoolReader(Protocol):
     def conflicts(self, txid: bytes) -> tuple[bytes, ...]:
         """Waiting transactions that conflict with the waiting ``txid``."""
 
+    def cheapest(self) -> PoolEntry | None:
+        """What a better payment displaces first, if anything may be; to be read only."""
+
     def probe(self, tx: Transaction) -> int:
         """The fee in units at which ``tx`` would be taken; ``RuleBroken`` if it would not be."""
 
@@ -60,6 +63,9 @@ class FinalityReader(Protocol):
 
     def status(self, txid: bytes) -> TxStatus | None:
         """The status of ``txid`` here; None if nothing is known of it."""
+
+    def final_waiting(self) -> int:
+        """The number of transactions of the pool that are final."""
 
     def proof(self, txid: bytes) -> FinalityProof | None:
         """The proof that ``txid``, not yet archived, is final."""

@@ -31,7 +31,7 @@ class MempoolMethods:
         self._clock = clock
 
     @rpc_method()
-    async def getmempoolinfo(self) -> Json:
+    def getmempoolinfo(self) -> Json:
         """Size and limits of the pool.
 
         pending: not yet certified; finalized: final, waiting for a block. usage is what maxmempool
@@ -39,17 +39,13 @@ class MempoolMethods:
         of one transaction.
         """
         stats = self._pool.stats()
-        finalized = 0
-        async for txid in in_turns(self._clock, self._pool.txids()):
-            status = self._finality.status(txid)
-            finalized += status is not None and status.status.finalized
         rate = amount_json(params.MIN_FEE_RATE_UNITS_PER_BYTE * BYTES_PER_KILOBYTE)
         return {
             "loaded": True,
             "size": stats.pending + stats.certified,
             "pending": stats.pending,
             "certified": stats.certified,
-            "finalized": finalized,
+            "finalized": self._finality.final_waiting(),
             "bytes": stats.bytes,
             "usage": stats.bytes,
             "maxmempool": self._limits.max_bytes,
