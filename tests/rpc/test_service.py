@@ -122,7 +122,7 @@ class RunningTests(ServiceTestCase):
         response = await self.post(self.url(service), "help", (user, password))
         self.assertEqual(response.code, 200)
         answer = await treq.json_content(response)
-        self.assertEqual(answer["result"], "help [command]\nwait")
+        self.assertEqual(answer["result"], "help [command]\nrpc.discover\nwait")
         await service.stopService()
         self.assertFalse(cookie.exists())
 
