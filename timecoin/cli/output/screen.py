@@ -52,7 +52,7 @@ class Screen:
     @contextlib.contextmanager
     def waiting(self, for_what: str) -> Iterator[None]:
         """The time that passes, on a terminal, while the body waits; nothing elsewhere."""
-        if not self.err.is_terminal:
+        if not self.err.is_terminal or self.err.is_dumb_terminal:
             yield
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
