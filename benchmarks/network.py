@@ -134,6 +134,11 @@ def percentile(ordered: list[float], per_cent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * per_cent / 100))]
 
 
+def cpu_wait_s(node: NodeRecord) -> float:
+    """How long a node's loop, so far, could have run and had no processor."""
+    return int(Path(f"/proc/{node.pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def cpu_s(node: NodeRecord) -> float:
     """Processor time of a node so far."""
     fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()

@@ -22,7 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from network import Caller, Coins, cpu_s, percentile, profile
+from network import Caller, Coins, cpu_s, cpu_wait_s, percentile, profile
 from twisted.internet import defer, task
 from twisted.internet.threads import deferToThread
 
@@ -51,6 +51,8 @@ SETTLING_BLOCKS = 2
 BATCH = 200
 PAYMENT_SHARE = 100
 """One request of so many sends a payment."""
+CONNECTIONS = 32
+"""Kept to the node; a request that finds none free waits, which counts too."""
 COUNTING_S = 5
 COUNTING_CLIENTS = 3
 
@@ -157,13 +159,17 @@ class Run:
         self._caller = caller
         self._node = node
         self._load = load
+        self._free = defer.DeferredSemaphore(CONNECTIONS)
         self._latencies_ms: dict[str, list[float]] = {}
         self._failures: Counter[str] = Counter()
 
     async def send(self, rate: int, seconds: int) -> None:
         """Send them and wait for all answers; print the figures."""
         count = rate * seconds
-        cpu_began_s = cpu_s(self._node)
+        await defer.gatherResults(
+            [defer.ensureDeferred(self._caller.call("uptime")) for _ in range(CONNECTIONS)]
+        )
+        cpu_began_s, wait_began_s = cpu_s(self._node), cpu_wait_s(self._node)
         began_s = time.monotonic()
         late_s = 0.0
         requests = []
@@ -175,14 +181,16 @@ class Run:
             requests.append(defer.ensureDeferred(self._ask(*self._load.request(), due_s)))
         await defer.DeferredList(requests)
         taken_s = time.monotonic() - began_s
-        busy = (cpu_s(self._node) - cpu_began_s) / taken_s
+        busy_s = cpu_s(self._node) - cpu_began_s
+        waited_s = cpu_wait_s(self._node) - wait_began_s
         for method, latencies_ms in sorted(self._latencies_ms.items()):
             print(figures(method, latencies_ms))
         everything = [ms for latencies_ms in self._latencies_ms.values() for ms in latencies_ms]
         print(figures(f"all at {rate}/s", everything))
         print(
             f"  {len(everything)} answers in {taken_s:.1f} s, sender late {1000 * late_s:.0f} ms, "
-            f"node busy {100 * busy:.0f} %",
+            f"node busy {100 * busy_s / taken_s:.0f} %, {1e6 * busy_s / count:.0f} us of processor "
+            f"a request; it waited {100 * waited_s / taken_s:.0f} % of the time for a processor",
             flush=True,
         )
         for reason, times in self._failures.items():
@@ -190,7 +198,9 @@ class Run:
 
     async def _ask(self, method: str, arguments: list[object], due_s: float) -> None:
         try:
-            await self._caller.call(method, *arguments)
+            await self._free.run(
+                lambda: defer.ensureDeferred(self._caller.call(method, *arguments))
+            )
         except Exception as error:  # any failure is a figure of its own
             self._failures[f"{type(error).__name__} {error}"] += 1
         else:
