@@ -99,7 +99,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
     waiters = FinalityWaiters()
     wait = FinalityWait(clock, finality, waiters)
     purse = Purse(parts.wallet, network, parts.submit, condition)
-    fee_rate = FeeRate(parts.pool, parts.pool_limits, clock)
+    fee_rate = FeeRate(parts.pool, parts.pool_limits)
     by_address = AddressReader(clock, parts.addresses, views, lookup, parts.pool, finality)
     groups = (
         ControlMethods(clock, parts.stop),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IReactorTime
-
 from timecoin import params
 from timecoin.mempool.policy import PoolLimits
 from timecoin.rpc.ports import PoolReader
@@ -15,12 +13,11 @@ ROOM_BYTES = params.MAX_TX_BYTES
 class FeeRate:
     """Reads the pool; blocks choose by age, so that there is nothing else to outbid."""
 
-    def __init__(self, pool: PoolReader, limits: PoolLimits, clock: IReactorTime) -> None:
+    def __init__(self, pool: PoolReader, limits: PoolLimits) -> None:
         self._pool = pool
         self._limits = limits
-        self._clock = clock
 
-    async def units_per_byte(self) -> int:
+    def units_per_byte(self) -> int:
         """The least rate of all, or what displaces the cheapest entry of a full pool."""
         stats = self._pool.stats()
         least = params.MIN_FEE_RATE_UNITS_PER_BYTE

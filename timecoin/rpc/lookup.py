@@ -86,6 +86,9 @@ class Lookup:
 
     def output(self, point: Outpoint) -> TxOutput | None:
         """The output that ``point`` names, spent or not."""
+        unspent = self._views.utxo(point)
+        if unspent is not None:  # without the transaction that made it, which may be a large one
+            return TxOutput(unspent.value, unspent.script)
         allocated = self._allocations.get(point)
         if allocated is not None:
             return allocated

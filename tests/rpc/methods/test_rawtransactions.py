@@ -230,7 +230,7 @@ class FeeTests(RpcTestCase):
     def test_full_pool(self) -> None:
         limits = PoolLimits(max_pending=2)
         self.patch(self.node.node.pool, "_limits", limits)
-        rate = FeeRate(self.node.node.pool, limits, self.net.clock)
+        rate = FeeRate(self.node.node.pool, limits)
         methods = next(g for g in self.node.catalog.groups if hasattr(g, "estimatefee"))
         self.patch(methods, "_fee_rate", rate)
         fees = {0: 300_000, 1: 200_000}

@@ -108,7 +108,7 @@ class PaymentMethods:
         return await self._send(outputs, bearing, wait)
 
     @rpc_method()
-    async def mergeutxos(
+    def mergeutxos(
         self, min_count: Count = 2, max_count: Count = 100, address: AddressText | None = None
     ) -> Json:
         """Make one coin of min_count to max_count small ones.
@@ -119,7 +119,7 @@ class PaymentMethods:
         if min_count > max_count:
             raise RpcError(INVALID_PARAMETER, "min_count: above max_count")
         script = None if address is None else self._purse.own_script(address)
-        rate = await self._fee_rate.units_per_byte()
+        rate = self._fee_rate.units_per_byte()
         wallet = self._purse.wallet
         payment = self._purse.pay(
             lambda: wallet.merge(min_count, max_count, script, rate), lambda made: made.tx
@@ -140,7 +140,7 @@ class PaymentMethods:
         return TxOutput(units, script)
 
     async def _send(self, outputs: list[TxOutput], bearing: list[int], wait: bool) -> str:
-        rate = await self._fee_rate.units_per_byte()
+        rate = self._fee_rate.units_per_byte()
         tx: Transaction = self._purse.pay(
             lambda: self._purse.wallet.send(outputs, bearing, rate), lambda made: made
         )

@@ -135,16 +135,14 @@ class RawTransactionMethods:
         return shown | {"allowed": True, "vsize": size, "fees": fees}
 
     @rpc_method("estimatefee", "estimatesmartfee")
-    async def estimatefee(
-        self, conf_target: Blocks = 1, estimate_mode: EstimateMode = "unset"
-    ) -> Json:
+    def estimatefee(self, conf_target: Blocks = 1, estimate_mode: EstimateMode = "unset") -> Json:
         """The fee rate, in TIME per 1,000 bytes, at which a payment is taken now.
 
         It is the least one unless the pool is full; then what displaces its cheapest. Waiting
         longer saves nothing: blocks is 1 whatever the target. minfee is the least fee of one
         transaction.
         """
-        rate = await self._fee_rate.units_per_byte()
+        rate = self._fee_rate.units_per_byte()
         return {
             "feerate": amount_json(rate * 1_000),
             "blocks": 1,
