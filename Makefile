@@ -18,7 +18,7 @@ SIM_OPTIONS ?= --nodes 7 --payments 200
 # Debian packages that `make tools` installs for tests that need more than Python.
 TOOLS ?=
 
-.PHONY: help install demo devnet test check-long lint format docs sim bench tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim bench bench-rpc tools pins clean
 
 help:
 	@echo "make demo        three validators pay, finalize, crash and recover on this machine"
@@ -26,7 +26,7 @@ help:
 	@echo "make test        the tests (TESTS=tests.crypto for a part of them)"
 	@echo "make check-long  the tests again, with those that take many minutes"
 	@echo "make sim         the simulator over seeds 1 to 20"
-	@echo "make bench       the finality benchmark"
+	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
 	@echo "make install     $(VENV) with everything (the other targets call it)"
@@ -83,6 +83,10 @@ sim: install
 
 bench: install
 	@$(BIN)/python benchmarks/finality.py
+	@$(BIN)/python benchmarks/rpc.py
+
+bench-rpc: install
+	@$(BIN)/python benchmarks/rpc.py
 
 tools:
 	@if [ -z "$(strip $(TOOLS))" ]; then echo "tools: no Debian package is needed"; \
