@@ -141,7 +141,13 @@ def main(
     JSON elsewhere. Exit status: 0 success, 1 an error, 2 wrong usage, 3 no connection.
     """
     given = Given(
-        network, datadir, config, rpc_url, rpc_user, os.environ.get(PASSWORD_VARIABLE), tls_cert
+        network,
+        datadir,
+        config,
+        rpc_url,
+        rpc_user,
+        os.environ.get(PASSWORD_VARIABLE) or None,
+        tls_cert,
     )
     ctx.obj = session = Session(
         given,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,6 +16,7 @@ from timecoin.cli.main import main
 from timecoin.cli.rpc import session
 from timecoin.cli.rpc.connection import PASSWORD_VARIABLE
 from timecoin.cli.rpc.published import published_methods
+from timecoin.rpc.openrpc import openrpc_document
 
 HASH = "cd" * 32
 
@@ -99,6 +102,20 @@ class ParameterTests(CommandCase):
             shown = self.run_it(name, "--help")
             self.assertEqual(shown.exit_code, 0, shown.output)
             self.assertIn(f" {name} [OPTIONS]", shown.output)
+
+    def test_commands_are_those_of_the_openrpc_document(self) -> None:
+        methods = [method for named in published_methods().values() for method in named.values()]
+        document: Any = openrpc_document(methods)
+        context = click.Context(main)
+        for described in document["methods"]:
+            command = main.get_command(context, described["name"])
+            assert command is not None
+            options = {name for item in command.params for name in item.opts}
+            places = [item.name for item in command.params if isinstance(item, click.Argument)]
+            named_only = [param for param in described["params"] if param.get("x-named-only")]
+            self.assertEqual(len(places), len(described["params"]) - len(named_only))
+            for param in described["params"]:
+                self.assertIn(f"--{param['name'].replace('_', '-')}", options)
 
     def test_no_tool_hides_a_method(self) -> None:
         for named in published_methods().values():
