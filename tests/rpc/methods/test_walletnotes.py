@@ -40,7 +40,7 @@ class LabelTests(WalletTestCase):
         self.assertEqual(
             (shown["ismine"], shown["ischange"], shown["solvable"]), (True, False, True)
         )
-        self.assertEqual((shown["branch"], len(shown["pubkey"])), ("receive", 64))
+        self.assertEqual((shown["hdkeypath"][:16], len(shown["pubkey"])), ("m/44'/2024'/0'/0", 64))
         self.assertEqual(shown["address"], self.call("getaddressinfo", own.upper())["address"])
         valid = self.call("validateaddress", own)
         self.assertEqual(shown["scriptPubKey"], valid["scriptPubKey"])

@@ -68,9 +68,9 @@ class WalletMethods:
             "ischange": wallet.is_change(script),
             "labels": [] if label is None else [label],
         }
-        path = wallet.keystore.owner(script)
+        path = wallet.hd_path(script)
         if path is not None:
-            shown["branch"], shown["index"] = path.branch.name.lower(), path.index
+            shown["hdkeypath"] = path
             if not wallet.locked:
                 shown["pubkey"] = wallet.pubkey(address).hex()
         return shown
