@@ -145,9 +145,9 @@ class WalletService(Service):
         ``WrongState``, ``WalletFileError``, or ``ValueError`` for an empty passphrase; nothing
         changes.
         """
-        keystore = self.wallet.keystore
 
         def run() -> Deferred[None]:
+            keystore = self.wallet.keystore
             work = self._run_aside(lambda: self._sealing.seal(keystore.unsealed(old), new))
             return work.addCallback(keystore.reseal)
 

@@ -142,15 +142,6 @@ def replace_wallet(path: Path, content: WalletFile) -> None:
         raise WalletFileError(f"cannot write the wallet {path}: {error.strerror}") from error
 
 
-def restore_wallet(backup: Path, path: Path, network: Network) -> None:
-    """Make a wallet at ``path`` out of the copy ``backup``, which stays.
-
-    :class:`WalletFileError` when the copy is no sound wallet of ``network``, or there is a wallet
-    at ``path`` already.
-    """
-    create_wallet(path, read_wallet(backup, network))
-
-
 def _write_beside(path: Path, content: WalletFile) -> Path:
     """A synced file next to ``path``, never open to others."""
     partial = path.with_name(path.name + ".tmp")
