@@ -27,7 +27,7 @@ from timecoin.rpc.method import Method
 ENDING = frozenset({"stop"})
 SLOW = frozenset({"waittransactionfinality", "encryptwallet", "walletpassphrasechange"})
 """Called apart: they wait by design, or lock the wallet that the others use."""
-NO_FILES = frozenset({"backupwallet"})
+NO_FILES = frozenset({"backupwallet", "restorewallet"})
 """A random path is a file made somewhere; its own test knows better ones."""
 PATIENCE_S = 400
 BATCH = 1_000

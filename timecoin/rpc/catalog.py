@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
 
 from timecoin.chain.addresses import AddressViews
 from timecoin.chain.views import ChainViews
+from timecoin.finality.events import Status
 from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.policy import PoolLimits
 from timecoin.params import FinalityParams, Network
 from timecoin.rpc.addressreader import AddressReader
@@ -130,7 +132,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
         PaymentMethods(purse, fee_rate, wait),
         HistoryMethods(purse, views, lookup, by_address),
         SigningMethods(purse, lookup, parts.genesis.chain_id),
-        PassphraseMethods(purse, condition),
+        PassphraseMethods(purse, condition, lambda: _waiting(parts)),
         AgreementMethods(
             parts.genesis,
             views,
@@ -149,3 +151,11 @@ def make_catalog(parts: NodeParts) -> Catalog:
     streams = Streams(network, Subscriptions())
     feeds = Feeds(streams.subscriptions, parts.pool, lookup)
     return Catalog(groups, reports, waiters, streams, feeds)
+
+
+def _waiting(parts: NodeParts) -> Iterator[tuple[Transaction, Status]]:
+    """The pool's transactions and their status."""
+    for txid in parts.pool.txids():
+        entry, known = parts.pool.entry(txid), parts.finality.status(txid)
+        if entry is not None and known is not None:
+            yield entry.tx, known.status

@@ -31,6 +31,7 @@ from timecoin.wallet.walletfile import (
     FORMAT,
     WalletFile,
     create_wallet,
+    exchange_wallet,
     read_wallet,
     replace_wallet,
 )
@@ -119,7 +120,11 @@ class Keystore:
         :class:`WalletFileError` when it is missing, unreadable, open to others, damaged, or of
         another network.
         """
-        keystore = cls(path, network, read_wallet(path, network))
+        return cls._read(path, path, network)
+
+    @classmethod
+    def _read(cls, source: Path, path: Path, network: Network) -> Keystore:
+        keystore = cls(path, network, read_wallet(source, network))
         if not keystore.sealed:
             keystore._admit(keystore._saved.secret)
         return keystore
@@ -262,6 +267,15 @@ class Keystore:
         path = destination / self._path.name if destination.is_dir() else destination
         create_wallet(path, self._content())
         return path
+
+    def exchanged(self, backup: Path) -> tuple[Keystore, Path]:
+        """The wallet of the copy ``backup`` in the place of this one, and where this one is kept.
+
+        This keystore must not be used any more. :class:`WalletFileError`: nothing has changed.
+        """
+        self.save()
+        restored = self._read(backup, self._path, self.network)
+        return restored, exchange_wallet(self._path, restored._content())
 
     def _must_save(self, branch: Branch) -> bool:
         # A change key is nothing that others rely on, and the keys on disk reach beyond it: the

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from twisted.application.service import Service
@@ -12,6 +13,8 @@ from twisted.internet.task import Cooperator, SchedulerStopped
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from timecoin.finality.events import Status
+from timecoin.ledger.transaction import Transaction
 from timecoin.wallet.derive import Branch
 from timecoin.wallet.errors import ScanRunning
 from timecoin.wallet.scan import ScanProgress
@@ -27,6 +30,8 @@ TURN_BUDGET_S = 0.01
 _log = Logger("timecoin.wallet")
 
 T = TypeVar("T")
+
+Waiting = Callable[[], Iterable[tuple[Transaction, Status]]]
 
 
 class RunAside(Protocol):
@@ -150,6 +155,25 @@ class WalletService(Service):
             keystore = self.wallet.keystore
             work = self._run_aside(lambda: self._sealing.seal(keystore.unsealed(old), new))
             return work.addCallback(keystore.reseal)
+
+        return self._queue.run(run)
+
+    def exchange(self, backup: Path, waiting: Waiting) -> Deferred[Path]:
+        """Go on as the wallet of the copy ``backup``; fires with where this one is kept.
+
+        ``waiting`` tells the pool's transactions and their status. Locked if the copy is sealed.
+        Fails with ``WalletFileError`` or :class:`ScanRunning`: nothing has changed.
+        """
+
+        def run() -> Path:
+            if self._walking:
+                raise ScanRunning
+            keystore, kept = self.wallet.keystore.exchanged(backup)
+            self.wallet.exchange(keystore, waiting())
+            self._lockings += 1
+            self._stop_timer()
+            self._catch_up()
+            return kept
 
         return self._queue.run(run)
 

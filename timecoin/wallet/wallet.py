@@ -51,12 +51,25 @@ class Wallet(KeyRing):
         super().__init__(keystore)
         self._chain_id = chain_id
         self._chain = chain
+        self._rows = rows
+        self._follow_keys(keystore)
+
+    def _follow_keys(self, keystore: Keystore) -> None:
+        self.keystore = keystore
         self._coins = Coins(keystore)
         self._locks = CoinLocks(keystore.kept_locks, keystore.keep_locks)
-        self._first_height = first_height_since(chain, keystore.created_ms)
-        self._book = HistoryBook(rows, keystore.fingerprint, self._first_height)
-        self._blocks = BlockReader(chain, keystore, self._book, self._walk)
+        self._first_height = first_height_since(self._chain, keystore.created_ms)
+        self._book = HistoryBook(self._rows, keystore.fingerprint, self._first_height)
+        self._blocks = BlockReader(self._chain, keystore, self._book, self._walk)
         self._walk()
+
+    def exchange(self, keystore: Keystore, waiting: Iterable[tuple[Transaction, Status]]) -> None:
+        """Be the wallet of ``keystore`` from now on; the history is whole after :meth:`catch_up`.
+
+        ``waiting``: see :meth:`restore`.
+        """
+        self._follow_keys(keystore)
+        self.restore(waiting)
 
     def unlock_with(self, entropy: bytes) -> None:
         """Make payments possible; ``entropy`` comes from ``keystore.unsealed``."""

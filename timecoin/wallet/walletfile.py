@@ -10,6 +10,7 @@ spend from. It guards against no attacker; who can write this file can do worse.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from itertools import pairwise
@@ -140,6 +141,28 @@ def replace_wallet(path: Path, content: WalletFile) -> None:
         _sync_directory(path.parent)
     except OSError as error:
         raise WalletFileError(f"cannot write the wallet {path}: {error.strerror}") from error
+
+
+def exchange_wallet(path: Path, content: WalletFile) -> Path:
+    """Put ``content`` in the place of the file, which is kept beside it: the path of that one.
+
+    :class:`WalletFileError` when that fails; the file is still the old one then.
+    """
+    try:
+        kept = _free_name(path)
+        os.link(path, kept)
+    except OSError as error:
+        raise WalletFileError(f"cannot keep the wallet {path}: {error.strerror}") from error
+    replace_wallet(path, content)
+    return kept
+
+
+def _free_name(path: Path) -> Path:
+    return next(
+        name
+        for number in itertools.count(1)
+        if not (name := path.with_name(f"{path.name}.{number}")).exists()
+    )
 
 
 def _write_beside(path: Path, content: WalletFile) -> Path:

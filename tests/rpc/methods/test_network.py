@@ -223,6 +223,7 @@ METHODS = {
     "lockunspent",
     "mergeutxos",
     "rescanblockchain",
+    "restorewallet",
     "sendmany",
     "setlabel",
     "signmessage",

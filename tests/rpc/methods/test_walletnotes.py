@@ -14,6 +14,7 @@ from timecoin.rpc.errors import (
     INVALID_PARAMETER,
     INVALID_PARAMS,
     NOT_FOUND,
+    PASSPHRASE_NEEDED,
     TYPE_ERROR,
     WALLET_ERROR,
     WRONG_ENCRYPTION_STATE,
@@ -108,7 +109,9 @@ class LockTests(WalletTestCase):
 
 
 class FileTests(WalletTestCase):
-    """``getwalletinfo``, ``backupwallet``, ``walletpassphrasechange``."""
+    """``getwalletinfo``, ``backupwallet``, ``restorewallet``, ``walletpassphrasechange``."""
+
+    count = 2
 
     def test_info(self) -> None:
         shown = self.call("getwalletinfo")
@@ -137,6 +140,68 @@ class FileTests(WalletTestCase):
             self.refused(INVALID_PARAMETER, "backupwallet", bad)
         self.refused(TYPE_ERROR, "backupwallet", 5)
         self.refused(INVALID_PARAMS, "backupwallet")
+
+    def test_restored_in_the_place_of_another(self) -> None:
+        other = self.net.nodes[1].wallet.keystore.fingerprint
+        own = self.node.wallet.keystore.fingerprint
+        here, there = (Path(self.mktemp()).absolute() for _ in range(2))
+        self.call("backupwallet", str(here))
+        self.net.nodes[1].call("backupwallet", str(there))
+        address = self.call("getnewaddress")
+        self.call("sendtoaddress", self.net.nodes[1].call("getnewaddress"), 5)
+        self.net.run(1)
+        balance = self.call("getbalance")
+
+        shown = self.call("restorewallet", "", str(there))
+        self.assertEqual(self.node.wallet.keystore.fingerprint, other)
+        self.assertEqual(self.call("getbalance"), 5, "what waits counts as well")
+        self.assertIs(self.call("getaddressinfo", address)["ismine"], False)
+        self.net.run_to_height(2)
+        self.assertEqual(self.call("getbalance"), 5)
+        self.assertEqual([item["amount"] for item in self.call("listtransactions")], [5])
+
+        path = self.node.wallet.keystore._path
+        self.assertEqual(Keystore.open(path, Network.DEVNET).fingerprint, other)
+        kept = Keystore.open(path.with_name(shown["kept"]), Network.DEVNET)
+        self.assertEqual(kept.fingerprint, own)
+
+        again = self.call("restorewallet", "", str(path.with_name(shown["kept"])))
+        self.assertNotEqual(again["kept"], shown["kept"])
+        self.assertEqual(self.call("getbalance"), balance)
+        self.assertIs(self.call("getaddressinfo", address)["ismine"], True)
+        self.net.run(1)
+        self.assertEqual(
+            sorted(item["category"] for item in self.call("listtransactions")), ["send"]
+        )
+        self.call("sendtoaddress", STRANGER, 1)
+
+    def test_a_sealed_copy_is_locked(self) -> None:
+        sealed = Path(self.mktemp()).absolute()
+        self.call("encryptwallet", "secret")
+        self.call("backupwallet", str(sealed))
+        self.call("walletpassphrase", "secret", 60)
+        self.net.run(1)
+        self.call("restorewallet", wallet_name="", backup_file=str(sealed))
+        self.refused(PASSPHRASE_NEEDED, "sendtoaddress", STRANGER, 1)
+        self.net.run(61)
+        self.call("walletpassphrase", "secret", 60)
+        self.call("sendtoaddress", STRANGER, 1)
+
+    def test_copies_that_are_none(self) -> None:
+        broken = Path(self.mktemp()).absolute()
+        self.call("backupwallet", str(broken))
+        raw = bytearray(broken.read_bytes())
+        raw[-1] ^= 1
+        broken.write_bytes(bytes(raw))
+        before = self.node.wallet.keystore.fingerprint
+        for path in (str(broken), "/no/such", "/", "x" * 4_000):
+            self.refused(WALLET_ERROR, "restorewallet", "", path)
+        for params in (["other", "/x"], ["", ""], ["", "a\0b"]):
+            self.refused(INVALID_PARAMETER, "restorewallet", *params)
+        self.refused(TYPE_ERROR, "restorewallet", "", 5)
+        self.refused(INVALID_PARAMS, "restorewallet", "")
+        self.assertEqual(self.node.wallet.keystore.fingerprint, before)
+        self.call("sendtoaddress", STRANGER, 1)
 
     def test_passphrase_change(self) -> None:
         self.refused(WRONG_ENCRYPTION_STATE, "walletpassphrasechange", "old", "new")

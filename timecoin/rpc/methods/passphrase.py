@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +16,7 @@ from timecoin.rpc.purse import Purse, translated, wallet_errors
 from timecoin.rpc.rendering import Json
 from timecoin.rpc.valuetypes import Integer, Text
 from timecoin.wallet.derive import Branch
-from timecoin.wallet.service import MAX_UNLOCK_S
+from timecoin.wallet.service import MAX_UNLOCK_S, Waiting
 
 Seconds = Annotated[int, Integer(0, 2**63 - 1, label="seconds")]
 Passphrase = Annotated[str, Text(max_chars=1_024, label="passphrase")]
@@ -24,8 +26,10 @@ PathText = Annotated[str, Text(max_chars=4_096, label="path")]
 class PassphraseMethods:
     """Who may pay, and copies of the file."""
 
-    def __init__(self, purse: Purse, condition: Condition) -> None:
+    def __init__(self, purse: Purse, condition: Condition, waiting: Waiting) -> None:
+        """``waiting``: the pool's transactions and their status now."""
         self._purse = purse
+        self._waiting = waiting
         self._condition = condition
         self._service = purse.service
 
@@ -67,18 +71,29 @@ class PassphraseMethods:
         await translated(self._service.change_passphrase(oldpassphrase, newpassphrase))
 
     @rpc_method()
+    async def restorewallet(self, wallet_name: PathText, backup_file: PathText) -> Json:
+        """Go on with the wallet of a copy that backupwallet made, in the place of this one.
+
+        This one is kept beside it, under the name in kept. wallet_name must be "": a node has one
+        wallet. It is locked if the copy has a passphrase; the chain is read for its history. Error
+        -4 when the copy is no sound wallet of this network.
+        """
+        if wallet_name:
+            raise RpcError(INVALID_PARAMETER, 'wallet_name: must be ""')
+        path = _path(backup_file, "backup_file")
+        with _path_errors("read"):
+            kept = await translated(self._service.exchange(path, self._waiting))
+        return {"name": "", "kept": kept.name}
+
+    @rpc_method()
     def backupwallet(self, destination: PathText) -> None:
         """Copy the wallet, sealed as it is, to a file or into a directory of the node's machine.
 
         Nothing is ever overwritten: error -4 when the name is taken or cannot be written.
         """
-        if not destination or "\0" in destination:
-            raise RpcError(INVALID_PARAMETER, "destination: not a path")
-        with wallet_errors():
-            try:
-                self._purse.wallet.keystore.backup(Path(destination))
-            except OSError as error:  # the path is none, whatever stands at its end
-                raise RpcError(WALLET_ERROR, f"cannot write: {error.strerror}") from error
+        path = _path(destination, "destination")
+        with wallet_errors(), _path_errors("write"):
+            self._purse.wallet.keystore.backup(path)
 
     @rpc_method()
     def getwalletinfo(self) -> Json:
@@ -118,3 +133,18 @@ class PassphraseMethods:
 def _refuse_empty(passphrase: str) -> None:
     if not passphrase:
         raise RpcError(INVALID_PARAMETER, "passphrase cannot be empty")
+
+
+def _path(text: str, name: str) -> Path:
+    if not text or "\0" in text:
+        raise RpcError(INVALID_PARAMETER, f"{name}: not a path")
+    return Path(text)
+
+
+@contextmanager
+def _path_errors(what: str) -> Iterator[None]:
+    """A path that is none, whatever stands at its end, as RPC error -4."""
+    try:
+        yield
+    except OSError as error:
+        raise RpcError(WALLET_ERROR, f"cannot {what}: {error.strerror}") from error
