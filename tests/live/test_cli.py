@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -68,6 +69,28 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual(ended.returncode, 0, ended.stderr)
         first, second = (json.loads(line)["result"] for line in ended.stdout.splitlines())
         self.assertEqual(second["previousblockhash"], first["hash"])
+        for form, ending, status in (
+            ("--json", self.interrupt, 0),
+            ("--json", self.read_no_more, 1),
+            ("--table", self.read_no_more, 1),
+        ):
+            command = [*CLI, *self.options, "watch", "--blocks", form]
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ) as watching:
+                self.addCleanup(watching.kill)
+                assert watching.stdout is not None and watching.stderr is not None
+                self.assertIn("block", watching.stdout.readline())
+                ending(watching)
+                self.assertEqual(watching.wait(60), status)
+                self.assertEqual(watching.stderr.read(), "")
+
+    def interrupt(self, watching: subprocess.Popen[str]) -> None:
+        watching.send_signal(signal.SIGINT)
+
+    def read_no_more(self, watching: subprocess.Popen[str]) -> None:
+        assert watching.stdout is not None
+        watching.stdout.close()
 
     def proves(self, txid: str) -> None:
         path = Path(self.mktemp())

@@ -14,6 +14,14 @@ from timecoin.cli.output.jsontext import json_text
 from timecoin.cli.output.tables import shown
 
 
+class PipedConsole(Console):
+    """Leaves a pipe that was closed to the caller: rich would end the process itself."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich while it handles the ``BrokenPipeError``."""
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Screen:
     """Standard output, and standard error for what is no result."""
@@ -28,7 +36,7 @@ class Screen:
     @classmethod
     def of_process(cls, tables: bool | None, raw: bool) -> Screen:
         """This process's own; ``tables`` None means: if standard output is a terminal."""
-        out = Console(highlight=False)
+        out = PipedConsole(highlight=False)
         return cls(
             out,
             Console(stderr=True, highlight=False),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import react
 
 from timecoin.cli.output.jsontext import json_line
@@ -65,31 +66,44 @@ watch.params += output_options()
 
 
 def _run(target: Target, topics: list[dict[str, str]], session: Session, count: int | None) -> None:
-    screen, lines, heard, failures = session.screen, Lines(), 0, []
+    screen, lines, heard = session.screen, Lines(), 0
+    failures: list[Exception] = []
+    ending = False
 
     def hear(notification: Notification) -> bool:
         nonlocal heard
         heard += 1
-        if screen.tables:
-            screen.out.print(
-                lines.line(notification["topic"], notification["result"]), soft_wrap=True
-            )
-        else:
-            click.echo(json_line(notification))
+        try:
+            if screen.tables:
+                line = lines.line(notification["topic"], notification["result"])
+                screen.out.print(line, soft_wrap=True)
+            else:
+                click.echo(json_line(notification))
+        except BrokenPipeError as error:  # whoever read it has had enough
+            failures.append(error)
+            return False
         return heard != count
 
-    async def until_the_end(reactor: IReactorTime) -> None:
+    def end() -> None:
+        nonlocal ending
+        ending = True
+
+    async def until_the_end(reactor: Any) -> None:
+        reactor.addSystemEventTrigger("before", "shutdown", end)  # Ctrl-C is no failure
         try:
             await follow(reactor, target, topics, hear)
         except WatchFailed as error:
-            failures.append(error)
+            if not ending:
+                failures.append(error)
 
     try:
         react(lambda reactor: Deferred.fromCoroutine(until_the_end(reactor)))
-    except SystemExit as end:
-        if end.code:
+    except SystemExit as status:
+        if status.code:
             raise
     for failure in failures:
+        if not isinstance(failure, WatchFailed):
+            raise failure
         if failure.refused:
             raise click.ClickException(visible(str(failure)))
         raise CannotConnect(f"cannot watch: {visible(str(failure))}")
