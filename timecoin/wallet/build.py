@@ -6,6 +6,7 @@ below the least one, and but a little above it.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -135,12 +136,15 @@ def build_merge(
 
 
 def _largest(coins: Sequence[Coin]) -> list[Coin]:
-    """As many of the largest as a transaction can hold, in descending order."""
+    """As many of the largest as a transaction can hold, in descending order; equal by outpoint."""
     if len(coins) > _MAX_INPUTS:
-        # Numbers alone are sorted many times faster than coins.
+        # Numbers alone are sorted many times faster than coins; coins of one value not at all.
         least = sorted(_values(coins))[-_MAX_INPUTS]
-        coins = [coin for coin in coins if coin[1].value >= least]
-    return sorted(coins, key=lambda coin: (-coin[1].value, coin[0]))[:_MAX_INPUTS]
+        above = [coin for coin in coins if coin[1].value > least]
+        equal = (coin for coin in coins if coin[1].value == least)
+        room = _MAX_INPUTS - len(above)
+        coins = above + heapq.nsmallest(room, equal, key=lambda coin: coin[0])
+    return sorted(coins, key=lambda coin: (-coin[1].value, coin[0]))
 
 
 def _values(coins: Iterable[Coin]) -> list[int]:

@@ -20,7 +20,7 @@ from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput, outpoin
 from timecoin.ledger.utxo import Utxo
 from timecoin.wallet.derive import KeyPath
 
-_KEPT_BALANCES = 64
+_KEPT_SUMS = 64
 
 
 class OwnKeys(Protocol):
@@ -103,8 +103,10 @@ class Coins:
         """Own output of a waiting transaction -> its txid."""
         self._spenders: dict[Outpoint, list[bytes]] = {}
         """Every input of every waiting transaction -> who spends it."""
-        self._balances: dict[tuple[int, bytes | None], Balance] = {}
-        """What was asked for since the last change."""
+        self._archived_sums: dict[tuple[int, bytes | None], dict[Standing, int]] = {}
+        """Of archived coins, whoever waits to spend them: what was asked for since the block."""
+        self._archived_spendable: list[Coin] | None = None
+        """The same of what may be spent."""
 
     # reading
 
@@ -129,38 +131,51 @@ class Coins:
         ``script`` restricts them to one lock script.
         """
         asked = (minconf, script)
-        if asked not in self._balances:
-            if len(self._balances) == _KEPT_BALANCES:
-                self._balances.clear()
-            self._balances[asked] = self._sum(minconf, script)
-        return self._balances[asked]
-
-    def _sum(self, minconf: int, script: bytes | None) -> Balance:
-        # Without an OwnCoin for each: a wallet may have a hundred thousand, and the loop waits.
-        sums = dict.fromkeys(Standing, 0)
-        youngest = self._tip_height + 1 - max(1, minconf)
-        spenders, standing = self._spenders, self._standing
-        for point, (utxo, _) in self._archived.items():
-            if utxo.height <= youngest and script in (None, utxo.script) and point not in spenders:
-                sums[standing(utxo)] += utxo.value
+        if asked not in self._archived_sums:
+            if len(self._archived_sums) == _KEPT_SUMS:
+                self._archived_sums.clear()
+            self._archived_sums[asked] = self._sum_archived(minconf, script)
+        sums = dict(self._archived_sums[asked])
+        youngest = self._youngest(minconf)
+        for point in self._spenders:
+            if point in self._archived:
+                utxo, _ = self._archived[point]
+                if utxo.height <= youngest and script in (None, utxo.script):
+                    sums[self._standing(utxo)] -= utxo.value
         for coin in self._waiting_unspent():
             if coin.satisfies(minconf) and script in (None, coin.utxo.script):
                 sums[coin.standing] += coin.utxo.value
         return Balance(**{each.value: units for each, units in sums.items()})
 
+    def _sum_archived(self, minconf: int, script: bytes | None) -> dict[Standing, int]:
+        # Without an OwnCoin for each: a wallet may have a hundred thousand, and the loop waits.
+        sums = dict.fromkeys(Standing, 0)
+        youngest, standing = self._youngest(minconf), self._standing
+        for utxo, _ in self._archived.values():
+            if utxo.height <= youngest and script in (None, utxo.script):
+                sums[standing(utxo)] += utxo.value
+        return sums
+
+    def _youngest(self, minconf: int) -> int:
+        """The height that archived coins with ``minconf`` confirmations do not exceed."""
+        return self._tip_height + 1 - max(1, minconf)
+
     def spendable(self) -> list[Coin]:
-        """The coins that may be spent now."""
-        spenders, standing = self._spenders, self._standing
-        archived = [
-            (point, utxo)
-            for point, (utxo, _) in self._archived.items()
-            if point not in spenders and standing(utxo) is Standing.SPENDABLE
-        ]
-        return archived + [
+        """The coins that may be spent now, oldest first."""
+        if self._archived_spendable is None:
+            standing = self._standing
+            self._archived_spendable = [
+                (point, utxo)
+                for point, (utxo, _) in self._archived.items()
+                if standing(utxo) is Standing.SPENDABLE
+            ]
+        archived = [coin for coin in self._archived_spendable if coin[0] not in self._spenders]
+        waiting = [
             (coin.point, coin.utxo)
             for coin in self._waiting_unspent()
             if coin.standing is Standing.SPENDABLE
         ]
+        return archived + sorted(waiting, key=lambda coin: coin[0])
 
     def is_unspent(self, point: Outpoint) -> bool:
         """Whether ``point`` is an output of ours that nothing spends."""
@@ -199,7 +214,6 @@ class Coins:
         ``utxos`` is called again whenever that made further keys known.
         """
         self._archived.clear()
-        self._balances.clear()
         self._tip_height = tip_height
         self._adopt(utxos)
 
@@ -212,7 +226,6 @@ class Coins:
     ) -> tuple[bytes, ...]:
         """Take in the block at ``height``; the txids of followed transactions it made void."""
         self._tip_height = height
-        self._balances.clear()
         for point, _ in spent:
             self._archived.pop(point, None)
         self._adopt(lambda: created)
@@ -237,6 +250,8 @@ class Coins:
                 if path is not None:
                     ours[point] = (utxo, path)
                     self._keys.mark_used(path)
+        self._archived_sums.clear()
+        self._archived_spendable = None
         self._archived.update(sorted(ours.items(), key=lambda item: (item[1][0].height, item[0])))
 
     # what waits
@@ -249,7 +264,6 @@ class Coins:
 
     def follow(self, tx: Transaction, final: bool) -> None:
         """``tx`` waits to be archived: its inputs are taken. What was final stays so."""
-        self._balances.clear()
         waiting = self._waiting.get(tx.txid)
         if waiting is not None:
             waiting.final = waiting.final or final
@@ -287,7 +301,6 @@ class Coins:
         waiting = self._waiting.pop(txid, None)
         if waiting is None:
             return None
-        self._balances.clear()
         for point, _, _ in waiting.coins:
             del self._waiting_coins[point]
         for point in waiting.tx.outpoints:
