@@ -50,7 +50,7 @@ WAIT_S = 60
 SETTLING_BLOCKS = 2
 BATCH = 200
 PAYMENT_SHARE = 100
-"""One request of so many sends a payment."""
+"""One request of so many sends a payment: one made beforehand, or one of the wallet's."""
 CONNECTIONS = 32
 """Kept to the node; a request that finds none free waits, which counts too."""
 COUNTING_S = 5
@@ -83,7 +83,10 @@ class Load:
 
     def request(self) -> tuple[str, list[object]]:
         """One method and its parameters."""
-        if self.payments and not self._random.randrange(PAYMENT_SHARE):
+        chance = self._random.randrange(2 * PAYMENT_SHARE)
+        if chance == 0:
+            return "sendtoaddress", [self._random.choice(self.addresses), "0.5"]
+        if chance == 1 and self.payments:
             return "sendrawtransaction", [self.payments.pop().encoded.hex()]
         return self._random.choice(self._reads)()
 
