@@ -130,7 +130,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
         MempoolMethods(parts.pool, parts.pool_limits, finality, clock),
         WalletMethods(purse, by_address),
         PaymentMethods(purse, fee_rate, wait),
-        HistoryMethods(purse, views, lookup, by_address),
+        HistoryMethods(purse, views, lookup, by_address, clock),
         SigningMethods(purse, lookup, parts.genesis.chain_id),
         PassphraseMethods(purse, condition, lambda: _waiting(parts)),
         AgreementMethods(

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Annotated
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import SchedulerStopped
 
 from timecoin.chain.views import ChainViews
@@ -17,6 +18,7 @@ from timecoin.rpc.lookup import Lookup
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.purse import Purse, wallet_errors
 from timecoin.rpc.rendering import Json, script_address
+from timecoin.rpc.turns import in_turns
 from timecoin.rpc.valuetypes import AddressText, Hash, Height, Integer, Text
 from timecoin.wallet.history import HistoryEntry
 
@@ -32,12 +34,18 @@ class HistoryMethods:
     """What was paid and received."""
 
     def __init__(
-        self, purse: Purse, views: ChainViews, lookup: Lookup, addresses: AddressReader
+        self,
+        purse: Purse,
+        views: ChainViews,
+        lookup: Lookup,
+        addresses: AddressReader,
+        clock: IReactorTime,
     ) -> None:
         self._purse = purse
         self._views = views
         self._lookup = lookup
         self._addresses = addresses
+        self._clock = clock
 
     @rpc_method(aliases={"dummy": "label"})
     async def listtransactions(
@@ -59,14 +67,15 @@ class HistoryMethods:
             if label != ANY_LABEL:
                 raise RpcError(INVALID_PARAMETER, "address: not with label")
             script = self._purse.script(address)
-            return self._entries_json(await self._addresses.transactions(script, count, skip))
+            found = await self._addresses.transactions(script, count, skip)
+            return await self._entries_json(found)
         entries: Iterable[HistoryEntry] = self._purse.wallet.entries()
         if label != ANY_LABEL:
             entries = (entry for entry in entries if (entry.label or "") == label)
-        return self._entries_json(islice(entries, skip, skip + count))
+        return await self._entries_json(islice(entries, skip, skip + count))
 
     @rpc_method()
-    def listsinceblock(
+    async def listsinceblock(
         self,
         blockhash: Hash | None = None,
         target_confirmations: Target = 1,
@@ -86,7 +95,8 @@ class HistoryMethods:
             height = found
         last = self._views.block_hash(max(0, self._views.tip.height + 1 - target_confirmations))
         assert last is not None  # at or below the tip
-        shown: Json = {"transactions": self._entries_json(self._purse.wallet.since(height))}
+        entries = await self._entries_json(self._purse.wallet.since(height))
+        shown: Json = {"transactions": entries}
         if include_removed:
             shown["removed"] = []
         return shown | {"lastblock": last.hex()}
@@ -116,8 +126,9 @@ class HistoryMethods:
                     raise RpcError(WALLET_ERROR, "the node stops") from error
         return {"start_height": start_height, "stop_height": last}
 
-    def _entries_json(self, entries: Iterable[HistoryEntry]) -> list[Json]:
-        return [self._entry_json(entry) for entry in list(entries)[::-1]]
+    async def _entries_json(self, entries: Iterable[HistoryEntry]) -> list[Json]:
+        shown = [self._entry_json(entry) async for entry in in_turns(self._clock, entries)]
+        return shown[::-1]
 
     def _entry_json(self, entry: HistoryEntry) -> Json:
         shown: Json = {
