@@ -136,6 +136,8 @@ class LifeTests(SynchronousTestCase):
         for minconf in (0, 1, 2, 4):
             coins = list(wallet.unspent(minconf))
             balance = wallet.balance(minconf)
+            ages = [(-coin.confirmations, coin.point) for coin in coins]
+            self.assertEqual(ages, sorted(ages), "oldest first")
             listed = sum(coin.utxo.value for coin in coins)
             self.assertEqual(listed, balance.spendable + balance.pending)
             for script in {coin.utxo.script for coin in coins}:
