@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -116,3 +117,23 @@ class TerminalTests(CommandCase):
         self.assertEqual(terminal.end(), 0, terminal.said)
         self.assertEqual(self.server.seen[0][1], "Basic Ym9iOnBhc3M=")
         self.assertNotIn("pass\r", terminal.said)
+
+    def test_a_sealed_wallet_and_its_words(self) -> None:
+        """Made with a passphrase that is asked for, and restored from the words it has shown."""
+        made = self.start("wallet", "new", "--words=12")
+        made.until("Passphrase:")
+        made.type("open sesame")
+        made.until("Repeat for confirmation:")
+        made.type("open sesame")
+        self.assertEqual(made.end(), 0, made.said)
+        self.assertNotIn("sesame", made.said)
+        cells = re.findall(r"\d+\. ([a-z]+)", made.said)
+        self.assertEqual(len(cells), 12)
+        restored = self.start(
+            "wallet", "restore", "--no-passphrase", f"--file={self.datadir}/again"
+        )
+        restored.until("The words, in order:")
+        restored.type(" ".join(cells))
+        self.assertEqual(restored.end(), 0, restored.said)
+        (address,) = re.findall(r"timed1\w+", restored.said)
+        self.assertIn(address, made.said)

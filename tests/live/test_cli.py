@@ -63,6 +63,16 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual(self.run_it("--rpc-url=http://127.0.0.1:1/", "uptime").exit_code, 3)
         self.assertEqual(self.run_it("--config=/nonexistent", "uptime").exit_code, 2)
 
+        self.assertEqual(self.run_it("watch", "--no-blocks", "--no-finality").exit_code, 2)
+        for arguments, status, said in (
+            (["watch", "--txid=zz"], 1, "64 hex digits"),
+            (["--rpc-url=http://127.0.0.1:1/", "watch"], 3, "refused"),
+        ):
+            command = [*CLI, *self.options, *arguments]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            self.assertEqual((ended.returncode, ended.stdout), (status, ""), ended.stderr)
+            self.assertIn(said, ended.stderr)
+
     def watches(self) -> None:
         arguments = [*CLI, *self.options, "watch", "--blocks", "--count=2"]
         ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)

@@ -15,7 +15,6 @@ from timecoin.cli.rpc.session import Session, pass_session
 from timecoin.crypto.address import encode_address
 from timecoin.node.config import WALLET_NAME
 from timecoin.node.walletfile import PASSPHRASE_VARIABLE
-from timecoin.params import Network
 from timecoin.wallet.derive import Branch
 from timecoin.wallet.errors import WalletError
 from timecoin.wallet.keystore import Keystore
@@ -70,16 +69,16 @@ def new(
     """
     apply_output(session, output)
     entropy = os.urandom(ENTROPY_BYTES[count])
-    keystore, path = _create(session, path, entropy, _now_ms(), account, no_passphrase)
+    made = _create(session, path, entropy, _now_ms(), account, no_passphrase)
     words = words_of(entropy)
     screen = session.screen
     if screen.tables:
         screen.note("These words are the wallet. Write them down; they are shown only now.")
         for line in numbered(words):
             click.echo(line)
-        screen.show(_made(keystore, path))
+        screen.show(made)
     else:
-        screen.show({**_made(keystore, path), "words": words})
+        screen.show({**made, "words": words})
 
 
 @wallet.command()
@@ -108,8 +107,7 @@ def restore(
         entropy = entropy_of(words)
     except WordsError as error:
         raise click.ClickException(str(error)) from error
-    keystore, path = _create(session, path, entropy, 0, account, no_passphrase)
-    session.screen.show(_made(keystore, path))
+    session.screen.show(_create(session, path, entropy, 0, account, no_passphrase))
 
 
 @wallet.command()
@@ -161,7 +159,8 @@ def _create(
     created_ms: int,
     account: int,
     no_passphrase: bool,
-) -> tuple[Keystore, Path]:
+) -> dict[str, object]:
+    """Write the file and hand out its first address; what the user is told of it."""
     config = session.connection.config
     path = path or config.datadir / WALLET_NAME
     if path.exists():
@@ -172,9 +171,15 @@ def _create(
         keystore = Keystore.create(
             path, config.network, entropy, created_ms, passphrase, sealing, account
         )
+        first = keystore.take(Branch.RECEIVE)
     except WalletError as error:
         raise click.ClickException(str(error)) from error
-    return keystore, path
+    return {
+        "file": str(path),
+        "network": config.network.label,
+        "sealed": keystore.sealed,
+        "address": encode_address(config.network, first),
+    }
 
 
 def _passphrase() -> str:
@@ -186,15 +191,6 @@ def _passphrase() -> str:
         raise click.UsageError(f"no passphrase: set {PASSPHRASE_VARIABLE}, or say --no-passphrase")
     asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
     return asked
-
-
-def _made(keystore: Keystore, path: Path) -> dict[str, object]:
-    return {
-        "file": str(path),
-        "network": Network(keystore.network).label,
-        "sealed": keystore.sealed,
-        "address": encode_address(keystore.network, keystore.take(Branch.RECEIVE)),
-    }
 
 
 def _date(time_ms: int) -> str | None:
