@@ -151,7 +151,7 @@ class NodeProcessTests(SynchronousTestCase):
         ended = run_twistd(f"--config={self.node.config_path}")
         self.assertEqual(ended.returncode, 1, ended.stdout)
         self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
-        self.assertIn("JournalError", ended.stderr)
+        self.assertIn("the journal in", ended.stderr)
         self.assertIn("JournalError", ended.stdout)
         engine = RocksEngine(store)
         self.addCleanup(engine.close)

@@ -225,6 +225,11 @@ class RefusalTests(ConfigCase):
         except ConfigError as error:
             self.assertNotIn("\n", str(error))
 
+    def test_paths_that_are_none(self) -> None:
+        for value in ("~nobody-of-that-name/data", "a\0b"):
+            with self.assertRaises(ConfigError):
+                load_config({"datadir": [value]}, self.file(""))
+
     @settings(max_examples=300, deadline=None)
     @given(st.sampled_from([o.name for o in OPTIONS]), st.text(max_size=30))
     def test_any_value_is_taken_or_refused(self, name: str, value: str) -> None:

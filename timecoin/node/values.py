@@ -23,7 +23,12 @@ def text(value: str) -> str:
 
 def path(value: str) -> Path:
     """A path, made absolute; ``~`` is the home directory."""
-    return Path(text(value)).expanduser().absolute()
+    if "\0" in value:
+        raise ValueError(f"{value!r} is no path")
+    try:
+        return Path(text(value)).expanduser().absolute()
+    except RuntimeError as error:  # ``~nobody``
+        raise ValueError(f"{value!r}: {error}") from error
 
 
 def key_name(value: str) -> str:
