@@ -322,6 +322,18 @@ class RoundTests(SynchronousTestCase):
         self.world.run(400)
         self.assertEqual(len(queries(self.node, want_vote=False)), asked + 3)
 
+    def test_only_answers_that_were_missed_teach_to_wait_longer(self) -> None:
+        mine, _ = self.txs
+        context = self.node.finality._context
+        usual_ms = context.params.answer_timeout_ms
+        self.opinions(mine, mine, mine)  # two decide; the third finds the poll over, as usual
+        self.assertEqual(context.patience_ms, usual_ms)
+        request = queries(self.node, want_vote=False)[-1][1].request
+        self.world.run(usual_ms + 10)
+        late = Answer(request, (TxAnswer(Code.VALID, b""),), None)
+        self.world.receive(self.node, self.world.nodes[1], late)
+        self.assertEqual(context.patience_ms, 2 * usual_ms)
+
     def test_missing_answers_change_nothing(self) -> None:
         mine, rival = self.txs
         self.opinions(mine, mine, mine)

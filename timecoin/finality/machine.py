@@ -172,11 +172,13 @@ class Finality:
             return parts.batches.take(peer, answer, now_ms)
         if parts.rounds.is_asked(answer.request):
             return self._decided(parts.rounds.take(peer, answer, now_ms), now_ms)
-        if self._context.requests.was_issued(answer.request):
+        if parts.rounds.is_overdue(answer.request):
             committee = self._context.committee
             if committee.voter(peer, committee.current()) is not None:
                 self._context.answered_late()
             return []
+        if self._context.requests.was_issued(answer.request):
+            return []  # its poll had all it needed
         return [Blame(peer, UNSOLICITED_POINTS, "answer that was not asked for")]
 
     def _link_up(self, peer: bytes, masternode: bytes | None, now_ms: int) -> list[Effect]:

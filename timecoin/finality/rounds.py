@@ -50,6 +50,7 @@ class Rounds:
         self._context = context
         self._params = context.params
         self._contests = contests
+        self._overdue: int | None = None
         self._round: _Round | None = None
         self._known: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
         """(peer, txid): bodies that need not be sent again."""
@@ -62,6 +63,10 @@ class Rounds:
     def is_asked(self, request: int) -> bool:
         """Whether ``request`` is the running poll."""
         return self._round is not None and self._round.request == request
+
+    def is_overdue(self, request: int) -> bool:
+        """Whether ``request`` is the last poll that ended before all had answered it."""
+        return self._overdue == request
 
     def begin(self, now_ms: int) -> tuple[list[Effect], tuple[bytes, ...]]:
         """Start a poll about the contests that do not rest, unless one runs.
@@ -144,7 +149,10 @@ class Rounds:
 
     def time_out(self, now_ms: int) -> tuple[list[Effect], tuple[bytes, ...]]:
         """Count the running poll with the answers that came."""
-        return self._close(now_ms) if self._round is not None else ([], ())
+        if self._round is None:
+            return [], ()
+        self._overdue = self._round.request
+        return self._close(now_ms)
 
     def _choose(self, now_ms: int) -> tuple[tuple[Contest, ...], tuple[Transaction, ...]]:
         """The contests to ask about, and this node's preference in each."""
