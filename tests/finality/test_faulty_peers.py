@@ -14,6 +14,7 @@ from timecoin.finality.messages import Certified, Finalized, GetCertificate, Rec
 from timecoin.finality.parameters import MAX_EARLY_BYTES, MAX_EARLY_PER_PEER
 from timecoin.ledger.block import Resolution
 from timecoin.ledger.transaction import Transaction
+from timecoin.machine import LinkDown
 from timecoin.mempool.policy import PoolLimits
 from timecoin.quorum.bitmap import has_leaf
 from timecoin.quorum.certificate import BatchCertificate, BatchVote, Receipt, ReceiptSet
@@ -321,6 +322,19 @@ class Bounds(Case):
         other = self.world.nodes[2]
         self.world.receive(self.node, other, Certified(ahead, ()))
         self.assertEqual(self.early()[-1][0], other.name)
+
+    def test_a_lost_link_takes_its_early_messages_with_it_and_costs_the_peer_nothing(self) -> None:
+        """Else a restart at a block boundary looks like receipts of a stranger: an honest ban."""
+        tx = pay([genesis_coin(0)])
+        certificate = forge.certificate(self.world, [tx], self.world.nodes)
+        self.world.receive(self.node, self.peer, Certified(certificate, (tx,)))
+        ahead = Receipts((forge.receipt(self.peer, certificate, tip=1),))
+        self.world.receive(self.node, self.peer, ahead)
+        self.assertEqual([peer for peer, _ in self.early()], [self.peer.name])
+        self.world.deliver(self.node, LinkDown(self.peer.name))
+        self.assertEqual(self.early(), [])
+        self.world.next_slot()
+        self.assertEqual(self.node.blames, [])
 
     def test_messages_ahead_of_the_tip_are_bounded_in_bytes(self) -> None:
         votes = tuple(BatchVote(index, b"\x00", bytes(64)) for index in range(60_000))

@@ -40,3 +40,9 @@ class Early:
         self._messages = [item for item in self._messages if item[0] > tip]
         self._bytes -= sum(len(encode(message)) for _, message in due)
         return due
+
+    def forget(self, peer: bytes) -> None:
+        """The link to ``peer`` is gone: judged later, its messages would be a stranger's."""
+        gone = [message for _, sender, message in self._messages if sender == peer]
+        self._messages = [item for item in self._messages if item[1] != peer]
+        self._bytes -= sum(len(encode(message)) for message in gone)

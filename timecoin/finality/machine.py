@@ -116,6 +116,7 @@ class Finality:
                 return self._link_up(peer, masternode, now_ms)
             case LinkDown(peer):
                 self._context.committee.link_down(peer)
+                parts.early.forget(peer)
             case Connected(block, transactions):
                 return self._connected(block, transactions, now_ms)
             case CatchUpChanged(active):
