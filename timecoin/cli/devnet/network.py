@@ -80,7 +80,10 @@ class Devnet:
         while waiting:
             for node in waiting:
                 if not processes.is_running(node):
-                    raise DevnetError(f"{node.name} has ended{_last_words(node)}")
+                    status = processes.exit_status(node)
+                    raise DevnetError(
+                        f"{node.name} has ended with status {status}{_last_words(node)}"
+                    )
             waiting = [node for node in waiting if connections(node) != len(self.nodes) - 1]
             if waiting and time.monotonic() > deadline:
                 names = ", ".join(node.name for node in waiting)

@@ -52,13 +52,19 @@ def launch(node: NodeRecord) -> NodeRecord:
 def is_running(node: NodeRecord) -> bool:
     """Whether the node's process lives: that pid, and running these settings (pids are reused)."""
     child = _children.get(node.pid)
-    if child is not None and child.poll() is not None:
-        return False
+    if child is not None:  # its pid is not given away, and its command line not there at once
+        return child.poll() is None
     try:
         command = Path(f"/proc/{node.pid}/cmdline").read_bytes()
     except OSError:
         return False
     return f"--config={node.config_path}".encode() in command.split(b"\0")
+
+
+def exit_status(node: NodeRecord) -> int | None:
+    """How the node's process ended (negative: by that signal), if this program had started it."""
+    child = _children.get(node.pid)
+    return None if child is None else child.poll()
 
 
 def stop(nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
