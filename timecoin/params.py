@@ -67,6 +67,7 @@ TAG_SEED = _tag("seed")
 TAG_VRF = _tag("vrf")
 TAG_HEARTBEAT = _tag("heartbeat")
 TAG_ATTESTATION = _tag("attestation")
+TAG_WITNESS = _tag("witness")
 TAG_LEAVE = _tag("leave")
 TAG_HELLO = _tag("hello")
 TAG_STAKE_PROOF = _tag("stake-proof")
@@ -95,6 +96,10 @@ SEQUENCE_FINAL = 0xFFFFFFFF
 SNAPSHOT_DEPTH = 4
 """A certificate needs a quorum in every snapshot among anchor - SNAPSHOT_DEPTH .. anchor."""
 
+WITNESSES = 6
+"""Staked members that may attest to one heartbeat."""
+MAX_NEEDED_ATTESTATIONS = 3
+
 # Finality (PROTOCOL 5).
 BATCH_MAX_TRANSACTIONS = 64
 QUERY_MAX_BYTES = 1_000_000
@@ -112,6 +117,24 @@ SLOT_EARLY_MS = 15_000
 
 # Peer protocol (PROTOCOL 7).
 MAX_FRAME_BYTES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatTiming:
+    """How often masternodes show that they are there, in milliseconds (PROTOCOL 4)."""
+
+    interval_ms: int
+    attest_ms: int
+    """A witness attests to heartbeats that it received so soon after their timestamp."""
+    ttl_ms: int
+    """A masternode is live while its last verified heartbeat is younger."""
+
+
+HEARTBEAT_TIMING = {
+    Network.MAINNET: HeartbeatTiming(60_000, 15_000, 180_000),
+    Network.TESTNET: HeartbeatTiming(60_000, 15_000, 180_000),
+    Network.DEVNET: HeartbeatTiming(3_000, 3_000, 12_000),
+}
 
 
 @dataclass(frozen=True, slots=True)
