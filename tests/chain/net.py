@@ -48,6 +48,8 @@ class Contents:
     transactions: tuple[Transaction, ...] = ()
     certificates: tuple[BatchCertificate, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
+    avs_changes: tuple[bytes, ...] = ()
+    evidence: tuple[bytes, ...] = ()
 
 
 @dataclass

@@ -77,6 +77,8 @@ class FakeContents:
     transactions: tuple[Transaction, ...]
     certificates: tuple[BatchCertificate, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
+    avs_changes: tuple[bytes, ...] = ()
+    evidence: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,8 @@ class FakeChain:
             entries=tuple(Entry(tx.txid, tx.wtxid) for tx in transactions),
             certificates=(),
             resolutions=contents.resolutions,
-            avs_changes=(),
-            evidence=(),
+            avs_changes=contents.avs_changes,
+            evidence=contents.evidence,
         )
         header = Header(
             version=1,

@@ -6,6 +6,8 @@ safe before messages leave.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from timecoin.consensus import events
 from timecoin.consensus.candidates import Candidates
 from timecoin.consensus.messages import (
@@ -18,11 +20,24 @@ from timecoin.consensus.messages import (
 from timecoin.consensus.proposal import Offer, Refusal
 from timecoin.consensus.round import Instance, Prepare
 from timecoin.consensus.seat import Seat
-from timecoin.ledger.block import Block
+from timecoin.ledger.block import Block, Resolution
+from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Blame, Broadcast, Effect, Emit, Send
+from timecoin.quorum.certificate import BatchCertificate
 from timecoin.quorum.statement import NIL, precommit_statement, prepare_statement
 
 BROKEN_RULE_POINTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What this node puts before ``BlockRules.assemble``: a ``Contents`` of its port."""
+
+    transactions: tuple[Transaction, ...]
+    certificates: tuple[BatchCertificate, ...]
+    resolutions: tuple[Resolution, ...]
+    avs_changes: tuple[bytes, ...]
+    evidence: tuple[bytes, ...]
 
 
 class Ballots:
@@ -77,7 +92,14 @@ class Ballots:
 
     def _fresh_block(self, turn: CandidateMessage, now_ms: int) -> Block:
         ports, settings = self._seat.ports, self._seat.settings
-        contents = ports.archive.contents(now_ms, settings.max_entries, settings.max_block_bytes)
+        payments = ports.archive.contents(now_ms, settings.max_entries, settings.max_block_bytes)
+        contents = Gathered(
+            payments.transactions,
+            payments.certificates,
+            payments.resolutions,
+            avs_changes=(),
+            evidence=(),
+        )
         checked = ports.rules.assemble(
             contents,
             turn.slot,

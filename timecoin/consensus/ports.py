@@ -55,8 +55,8 @@ class CheckedBlock(Protocol):
         """The bodies of its entries, in entry order."""
 
 
-class Contents(Protocol):
-    """What a proposer may archive, most urgent first."""
+class Payments(Protocol):
+    """Transactions that a proposer may archive, most urgent first."""
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
@@ -69,6 +69,18 @@ class Contents(Protocol):
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
         """Stuck double spends to be resolved (PROTOCOL 5)."""
+
+
+class Contents(Payments, Protocol):
+    """All that a proposer may put into a block; each list with the most urgent first."""
+
+    @property
+    def avs_changes(self) -> tuple[bytes, ...]:
+        """Encoded changes of the active set (PROTOCOL 4)."""
+
+    @property
+    def evidence(self) -> tuple[bytes, ...]:
+        """Encoded evidence of double signatures (PROTOCOL 6)."""
 
 
 class Objection(Protocol):
@@ -118,7 +130,7 @@ class BlockRules(Protocol):
 class Archive(Protocol):
     """The certified transactions that wait for a block, and this node's word about them."""
 
-    def contents(self, now_ms: int, max_entries: int, max_bytes: int) -> Contents:
+    def contents(self, now_ms: int, max_entries: int, max_bytes: int) -> Payments:
         """What this node would archive now."""
 
     def objection(
