@@ -15,8 +15,10 @@ SEEDS ?= $(shell seq 1 20)
 MINUTES ?= 20
 SIM_OPTIONS ?= --nodes 7 --payments 200
 
-# Debian packages that `make tools` installs for tests that need more than Python.
-TOOLS ?=
+# Debian packages that `make tools` installs: for building the package, and for tests that need more
+# than Python (tests/support/tools.py).
+TOOLS ?= bash debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian man-db nginx-light \
+  openssh-client prometheus shellcheck systemd util-linux
 
 .PHONY: help install demo devnet test check-long lint format docs sim bench bench-rpc tools pins clean
 
@@ -88,11 +90,21 @@ bench: install
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py
 
+# Installs what is missing, and says nothing when nothing is. Daemons among the packages are not started:
+# tests run their own.
 tools:
-	@if [ -z "$(strip $(TOOLS))" ]; then echo "tools: no Debian package is needed"; \
-	elif ! command -v apt-get >/dev/null; then echo "tools: no apt-get here; install $(TOOLS) yourself"; \
-	elif [ "$$(id -u)" != 0 ]; then echo "tools: not root; run: sudo apt-get install -y $(TOOLS)"; \
-	else apt-get install -y -q --no-install-recommends $(TOOLS); fi
+	@missing=; for package in $(TOOLS); do \
+	  dpkg-query -W -f '$${db:Status-Abbrev}' $$package 2>/dev/null | grep -q '^ii' \
+	    || missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "tools: no apt-get here; install$$missing yourself"; \
+	elif [ "$$(id -u)" != 0 ]; then echo "tools: not root; run: sudo apt-get install -y$$missing"; \
+	else echo "tools: installing$$missing"; policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' >$$policy && chmod +x $$policy \
+	    && trap 'rm -f /usr/sbin/policy-rc.d' EXIT; fi; \
+	  apt-get update -q -o Acquire::Retries=3 >/dev/null || true; \
+	  DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -q -o Acquire::Retries=3 --no-install-recommends $$missing; fi
 
 # Writes constraints.txt anew from what a fresh environment gets by the ranges of setup.cfg.
 pins:
