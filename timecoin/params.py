@@ -77,6 +77,7 @@ TAG_LTHASH_ELEMENT = _tag("lthash-element")
 TAG_LTHASH_ROOT = _tag("lthash-root")
 TAG_ACTIVE_SET = _tag("active-set")
 TAG_MESSAGE = _tag("message")
+TAG_EVIDENCE = _tag("evidence")
 
 # Transactions (PROTOCOL 3).
 TX_VERSION = 1

@@ -19,14 +19,7 @@ from tests.consensus.test_votes import ballot
 from timecoin.codec import Wire
 from timecoin.consensus import events
 from timecoin.consensus.machine import Consensus, ConsensusView
-from timecoin.consensus.messages import (
-    BlockVote,
-    CandidateMessage,
-    Proposal,
-    VoteKind,
-    candidate_statement,
-    proposal_statement,
-)
+from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, candidate_statement
 from timecoin.consensus.ports import Ports
 from timecoin.consensus.seat import ConsensusSettings, Identity
 from timecoin.consensus.sortition import alpha, priority
@@ -48,6 +41,7 @@ from timecoin.machine import (
 )
 from timecoin.quorum.certificate import BlockCertificate, BlockSignature
 from timecoin.quorum.snapshots import voter_index
+from timecoin.quorum.statement import VoteKind, proposal_statement
 from timecoin.signal import Signal
 
 

@@ -12,16 +12,9 @@ from tests.consensus.test_votes import ballot
 from tests.consensus.world import Peer, World
 from timecoin.codec import Wire
 from timecoin.consensus import events
-from timecoin.consensus.messages import (
-    BlockVote,
-    CandidateMessage,
-    Proposal,
-    VoteKind,
-    Votes,
-    proposal_statement,
-)
+from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, Votes
 from timecoin.machine import Received
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind, proposal_statement
 
 LIAR = signing_key(0).public
 

@@ -21,11 +21,7 @@ from tests.consensus.world import World
 from timecoin.codec import encode
 from timecoin.consensus import events
 from timecoin.consensus.journal import vote_key
-from timecoin.consensus.messages import (
-    BlockVote,
-    VoteKind,
-    Votes,
-)
+from timecoin.consensus.messages import BlockVote, Votes
 from timecoin.consensus.timeouts import Timeout
 from timecoin.ledger.block import Block
 from timecoin.machine import (
@@ -36,7 +32,7 @@ from timecoin.machine import (
     Send,
     TimerFired,
 )
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
 

@@ -13,13 +13,8 @@ from tests.consensus.desk import (
 )
 from tests.consensus.fakes import signing_key
 from timecoin.consensus import early, events
-from timecoin.consensus.messages import (
-    CandidateMessage,
-    VoteKind,
-    Votes,
-    candidate_statement,
-)
-from timecoin.quorum.statement import NIL
+from timecoin.consensus.messages import CandidateMessage, Votes, candidate_statement
+from timecoin.quorum.statement import NIL, VoteKind
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
 

@@ -20,8 +20,9 @@ from timecoin.consensus.journal import (
     read_rows,
     vote_key,
 )
-from timecoin.consensus.messages import Proposal, VoteKind
+from timecoin.consensus.messages import Proposal
 from timecoin.machine import Record
+from timecoin.quorum.statement import VoteKind
 
 PROPOSALS = [sample for sample in SAMPLES if isinstance(sample, Proposal)]
 CHECKED = FakeChecked(PROPOSALS[0].block, (payment(1), payment(2)))

@@ -16,12 +16,7 @@ from tests.consensus.desk import (
 from tests.consensus.fakes import SLOT_MS, TIMING, payment, signing_key, verify
 from timecoin.consensus import events
 from timecoin.consensus.journal import read_rows
-from timecoin.consensus.messages import (
-    CandidateMessage,
-    Proposal,
-    VoteKind,
-    Votes,
-)
+from timecoin.consensus.messages import CandidateMessage, Proposal, Votes
 from timecoin.consensus.timeouts import Timeout
 from timecoin.machine import (
     Broadcast,
@@ -30,7 +25,7 @@ from timecoin.machine import (
     TimerFired,
 )
 from timecoin.quorum.certificate import check_precommit_certificate, check_prepare_quorum
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
 

@@ -24,15 +24,14 @@ from timecoin.consensus.messages import (
     BlockVote,
     CandidateMessage,
     Proposal,
-    VoteKind,
     Votes,
     candidate_statement,
-    proposal_statement,
     vote_statement,
 )
 from timecoin.consensus.sortition import alpha
 from timecoin.crypto import vrf
 from timecoin.quorum.certificate import BlockCertificate, BlockSignature
+from timecoin.quorum.statement import VoteKind, proposal_statement
 
 
 def samples() -> list[Wire]:

@@ -9,11 +9,11 @@ from tests.consensus.desk import Desk, blames_in, peer, sends_in, signals_in, vo
 from tests.consensus.fakes import SLOT_MS, TIMING, FakeObjection, payment, signing_key
 from timecoin import params
 from timecoin.consensus import events
-from timecoin.consensus.messages import Proposal, VoteKind
+from timecoin.consensus.messages import Proposal
 from timecoin.consensus.timeouts import Timeout
 from timecoin.ledger.block import Block, Resolution
 from timecoin.machine import Record, TimerFired
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 
 class Case(SynchronousTestCase):

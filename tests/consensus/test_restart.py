@@ -15,16 +15,12 @@ from tests.consensus.world import World, journal_votes
 from timecoin.codec import encode
 from timecoin.consensus import events, machine
 from timecoin.consensus.journal import JournalError, vote_key
-from timecoin.consensus.messages import (
-    Proposal,
-    VoteKind,
-    Votes,
-)
+from timecoin.consensus.messages import Proposal, Votes
 from timecoin.consensus.timeouts import Timeout
 from timecoin.machine import (
     TimerFired,
 )
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
 

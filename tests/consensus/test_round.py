@@ -14,17 +14,14 @@ from tests.consensus.desk import (
 from tests.consensus.fakes import SLOT_MS, TIMING, verify
 from timecoin.codec import encode
 from timecoin.consensus import events
-from timecoin.consensus.messages import (
-    Proposal,
-    VoteKind,
-)
+from timecoin.consensus.messages import Proposal
 from timecoin.consensus.timeouts import Timeout, delay_ms
 from timecoin.machine import (
     StopTimer,
     TimerFired,
 )
 from timecoin.quorum.certificate import check_prepare_quorum
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.fakes import signing_key, verify
-from timecoin.consensus.messages import BlockVote, VoteKind
+from timecoin.consensus.messages import BlockVote
 from timecoin.consensus.signer import Signer, position_of
+from timecoin.quorum.statement import VoteKind
 
 A, B = b"\x0a" * 32, b"\x0b" * 32
 Asked = tuple[VoteKind, int, int, bytes]

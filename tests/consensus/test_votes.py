@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.fakes import make_genesis, signing_key, verify
-from timecoin.consensus.messages import BlockVote, VoteKind, vote_statement
+from timecoin.consensus.messages import BlockVote, vote_statement
 from timecoin.consensus.votes import (
     FUTURE_ROUNDS_PER_VOTER,
     PAST_ROUNDS_KEPT,
@@ -15,7 +15,7 @@ from timecoin.consensus.votes import (
 )
 from timecoin.masternodes.active_set import ActiveSet, genesis_set
 from timecoin.quorum.certificate import check_precommit_certificate, check_prepare_quorum
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 CHAIN_ID = bytes(12)
 BLOCK, OTHER = b"\x01" * 32, b"\x02" * 32

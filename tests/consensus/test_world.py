@@ -17,11 +17,11 @@ from tests.consensus.fakes import (
 from tests.consensus.world import Peer, World, journal_votes
 from timecoin.codec import Wire
 from timecoin.consensus import events
-from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes
+from timecoin.consensus.messages import BlockVote, Proposal, Votes
 from timecoin.consensus.ports import FindBody
 from timecoin.ledger.block import Block
 from timecoin.ledger.rules import RuleBroken
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 
 def is_vote(message: Wire, kind: VoteKind) -> bool:

@@ -27,7 +27,7 @@ from timecoin.codec import Wire, decode, encode
 from timecoin.consensus import events
 from timecoin.consensus.journal import read_rows
 from timecoin.consensus.machine import Consensus
-from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes
+from timecoin.consensus.messages import BlockVote, Proposal, Votes
 from timecoin.consensus.ports import Ports
 from timecoin.consensus.seat import ConsensusSettings, Identity
 from timecoin.ledger.transaction import Transaction
@@ -45,6 +45,7 @@ from timecoin.machine import (
     StopTimer,
     TimerFired,
 )
+from timecoin.quorum.statement import VoteKind
 from timecoin.signal import Signal
 
 SYNC_MS = 3_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from timecoin.codec import decode
 from timecoin.consensus.journal import TABLE, read_rows
-from timecoin.consensus.messages import BlockVote, VoteKind
+from timecoin.consensus.messages import BlockVote
 from timecoin.crypto.keys import verify
 from timecoin.finality.certificates import CERTIFICATES
 from timecoin.ledger.genesis import Genesis
@@ -19,7 +19,7 @@ from timecoin.params import MAX_FRAME_BYTES
 from timecoin.quorum.bitmap import has_leaf
 from timecoin.quorum.certificate import BatchCertificate, BlockCertificate
 from timecoin.quorum.snapshots import voter_index
-from timecoin.quorum.statement import precommit_statement, prepare_statement
+from timecoin.quorum.statement import VoteKind, precommit_statement, prepare_statement
 from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.rocks import RocksEngine
 

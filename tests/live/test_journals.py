@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.live.journals import StoppedNode, double_signatures
-from timecoin.consensus.messages import BlockVote, VoteKind
+from timecoin.consensus.messages import BlockVote
 from timecoin.crypto.keys import SigningKey
 from timecoin.ledger.genesis import Genesis, GenesisValidator
 from timecoin.quorum.certificate import (
@@ -14,7 +14,7 @@ from timecoin.quorum.certificate import (
     BlockCertificate,
     BlockSignature,
 )
-from timecoin.quorum.statement import precommit_statement
+from timecoin.quorum.statement import VoteKind, precommit_statement
 
 KEY = SigningKey(b"\x01" * 32)
 VALIDATOR = GenesisValidator(KEY.public, b"\x02" * 32, 100, b"\x03" * 20, 2**32)

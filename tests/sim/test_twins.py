@@ -11,8 +11,9 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.codec import decode
-from timecoin.consensus.messages import BlockVote, VoteKind
+from timecoin.consensus.messages import BlockVote
 from timecoin.node.catalog import KIND_OF, MESSAGES
+from timecoin.quorum.statement import VoteKind
 from timecoin.sim.invariants import Invariants
 from timecoin.sim.world import SimNode, World, WorldSettings
 

@@ -9,11 +9,12 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.codec import decode, encode
-from timecoin.consensus.messages import BlockVote, VoteKind
+from timecoin.consensus.messages import BlockVote
 from timecoin.finality.events import Status
 from timecoin.finality.messages import Certified
 from timecoin.node.catalog import KIND_OF, MESSAGES
 from timecoin.quorum.bitmap import has_leaf
+from timecoin.quorum.statement import VoteKind
 from timecoin.sim.chaos import Chaos
 from timecoin.sim.invariants import InvariantBroken, Invariants
 from timecoin.sim.network import LinkQuality

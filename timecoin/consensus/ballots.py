@@ -10,13 +10,7 @@ from dataclasses import dataclass
 
 from timecoin.consensus import events
 from timecoin.consensus.candidates import Candidates
-from timecoin.consensus.messages import (
-    BlockVote,
-    CandidateMessage,
-    Proposal,
-    VoteKind,
-    proposal_statement,
-)
+from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal
 from timecoin.consensus.proposal import Offer, Refusal
 from timecoin.consensus.round import Instance, Prepare
 from timecoin.consensus.seat import Seat
@@ -24,7 +18,13 @@ from timecoin.ledger.block import Block, Resolution
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Blame, Broadcast, Effect, Emit, Send
 from timecoin.quorum.certificate import BatchCertificate
-from timecoin.quorum.statement import NIL, precommit_statement, prepare_statement
+from timecoin.quorum.statement import (
+    NIL,
+    VoteKind,
+    precommit_statement,
+    prepare_statement,
+    proposal_statement,
+)
 
 BROKEN_RULE_POINTS = 20
 

@@ -8,18 +8,12 @@ from __future__ import annotations
 from timecoin.consensus import events
 from timecoin.consensus.agreement import Agreement
 from timecoin.consensus.early import Message
-from timecoin.consensus.messages import (
-    BlockVote,
-    CandidateMessage,
-    Proposal,
-    VoteKind,
-    Votes,
-    vote_statement,
-)
+from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, Votes, vote_statement
 from timecoin.consensus.proposal import Offer, ProposalError
 from timecoin.consensus.sortition import SortitionError
 from timecoin.crypto.keys import Verify
 from timecoin.machine import Blame, Broadcast, Emit
+from timecoin.quorum.statement import VoteKind
 
 FORGED_POINTS = 20
 

@@ -13,13 +13,7 @@ from timecoin.consensus.agreement import RETRANSMIT_TIMER, ROUND_TIMER, Agreemen
 from timecoin.consensus.early import Early
 from timecoin.consensus.intake import Intake, height_of
 from timecoin.consensus.journal import HEIGHTS_KEPT, Journal, Journaled, JournalError, read_rows
-from timecoin.consensus.messages import (
-    BlockVote,
-    CandidateMessage,
-    Proposal,
-    VoteKind,
-    Votes,
-)
+from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, Votes
 from timecoin.consensus.ports import Ports
 from timecoin.consensus.proposal import Offer
 from timecoin.consensus.round import Lock, Step, Valid
@@ -37,7 +31,7 @@ from timecoin.machine import (
     Send,
     TimerFired,
 )
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 from timecoin.quorum.tally import quorum_weight
 
 

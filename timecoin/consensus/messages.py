@@ -1,11 +1,11 @@
 """What block consensus puts on the wire, and the statements its signatures cover (PROTOCOL 6).
 
-Prepare and precommit statements stand in ``quorum.statement``: certificates need them too.
+Statements of proposals and block votes stand in ``quorum.statement``: certificates and evidence
+need them too.
 """
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated
 
 from msgspec import Meta
@@ -14,7 +14,7 @@ from timecoin import params
 from timecoin.codec import U8, U32, U64, Bytes32, Bytes64, Bytes80, Wire
 from timecoin.ledger.block import Block
 from timecoin.quorum.certificate import BlockCertificate
-from timecoin.quorum.statement import precommit_statement, prepare_statement
+from timecoin.quorum.statement import VoteKind, precommit_statement, prepare_statement
 
 MAX_CANDIDATES = 1_024
 """Candidates that one proposal may carry."""
@@ -22,14 +22,6 @@ MAX_VOTES = 1_024
 """Votes in one :class:`Votes`."""
 MAX_PROPOSAL_BYTES = params.MAX_BLOCK_BYTES + 500_000
 """Bound of an encoded proposal: its block, candidates and prepare quorum."""
-
-
-class VoteKind(enum.IntEnum):
-    """What a member signs at most once for a height and round, in this order."""
-
-    PROPOSAL = 0
-    PREPARE = 1
-    PRECOMMIT = 2
 
 
 class CandidateMessage(Wire, frozen=True):
@@ -84,18 +76,6 @@ def candidate_statement(chain_id: bytes, height: int, slot: int, vrf_proof: byte
     """What the signature of a :class:`CandidateMessage` covers."""
     head = params.TAG_CANDIDATE + chain_id
     return head + height.to_bytes(8, "little") + slot.to_bytes(8, "little") + vrf_proof
-
-
-def proposal_statement(
-    chain_id: bytes, height: int, round_: int, valid_round: int, slot: int, block_hash: bytes
-) -> bytes:
-    """What the signature of a :class:`Proposal` covers.
-
-    Candidates and prepare quorum prove themselves and need no cover.
-    """
-    head = params.TAG_PROPOSAL + chain_id + height.to_bytes(8, "little")
-    rounds = round_.to_bytes(4, "little") + valid_round.to_bytes(4, "little")
-    return head + rounds + slot.to_bytes(8, "little") + block_hash
 
 
 def vote_statement(chain_id: bytes, vote: BlockVote) -> bytes:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from timecoin import params
 from timecoin.codec import Wire
 from timecoin.consensus.candidates import Candidates
-from timecoin.consensus.messages import Proposal, proposal_statement
+from timecoin.consensus.messages import Proposal
 from timecoin.consensus.ports import CheckedBlock, MissingBodies, Ports
 from timecoin.consensus.sortition import SortitionError
 from timecoin.ledger.block import Block
 from timecoin.ledger.rules import RuleBroken
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import CertificateError, check_prepare_quorum
+from timecoin.quorum.statement import proposal_statement
 
 
 class ProposalError(ValueError):

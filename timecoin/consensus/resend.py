@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from timecoin.codec import Wire
 from timecoin.consensus.agreement import Agreement
-from timecoin.consensus.messages import MAX_VOTES, BlockVote, VoteKind, Votes
+from timecoin.consensus.messages import MAX_VOTES, BlockVote, Votes
 from timecoin.consensus.round import Step
+from timecoin.quorum.statement import VoteKind
 
 
 def periodic(agreement: Agreement, now_ms: int) -> list[Wire]:

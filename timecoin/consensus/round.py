@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from timecoin.consensus.messages import Proposal, VoteKind
+from timecoin.consensus.messages import Proposal
 from timecoin.consensus.offers import Offers
 from timecoin.consensus.ports import CheckedBlock, MissingBodies
 from timecoin.consensus.proposal import Judge, Offer, Refusal
@@ -20,7 +20,7 @@ from timecoin.consensus.votes import VoteBook
 from timecoin.ledger.block import Block
 from timecoin.ledger.rules import RuleBroken
 from timecoin.quorum.certificate import BlockCertificate
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 
 
 class Step(enum.IntEnum):

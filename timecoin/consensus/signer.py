@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from timecoin.consensus.messages import BlockVote, VoteKind
+from timecoin.consensus.messages import BlockVote
 from timecoin.crypto.keys import SigningKey
+from timecoin.quorum.statement import VoteKind
 
 Position = tuple[int, int, int]
 """(height, round, kind): signatures are made in this order only."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from timecoin.consensus.messages import BlockVote, VoteKind
+from timecoin.consensus.messages import BlockVote
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import BlockCertificate, BlockSignature
 from timecoin.quorum.snapshots import voter_index
-from timecoin.quorum.statement import NIL
+from timecoin.quorum.statement import NIL, VoteKind
 from timecoin.quorum.tally import exceeds_third, has_quorum, weight_of
 
 PAST_ROUNDS_KEPT = 8

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from timecoin.chain.commit import BlockConnected
 from timecoin.codec import decode
-from timecoin.consensus.messages import BlockVote, Proposal, VoteKind, Votes
+from timecoin.consensus.messages import BlockVote, Proposal, Votes
 from timecoin.finality.events import StatusChanged
 from timecoin.ledger.transaction import Outpoint
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.wiring import observe
+from timecoin.quorum.statement import VoteKind
 from timecoin.sim.world import SimNode, World
 
 
