@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -66,8 +67,8 @@ class NodeProcessTests(SynchronousTestCase):
         (self.node,) = nodes = founding.plan(self.directory, 1, free_base_port(1))
         founding.found(self.directory, nodes, 1_000)
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """A running node that answers."""
+    def start(self, **variables: str) -> subprocess.Popen[bytes]:
+        """A running node that answers, with ``variables`` added to its environment."""
         command = [
             *TWISTD,
             "--nodaemon",
@@ -76,7 +77,7 @@ class NodeProcessTests(SynchronousTestCase):
             f"--config={self.node.config_path}",
         ]
         with self.node.log_path.open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | variables)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         client = self.node.client()
@@ -129,6 +130,24 @@ class NodeProcessTests(SynchronousTestCase):
         validator = GenesisValidator(b"\x01" * 32, b"\x02" * 32, 100, b"\x03" * 20, 9)
         other.write_text(genesis_to_json(Genesis(1, 3, 1, 1000, 1, (validator,), ())))
         self.assert_refused("wrong genesis", f"--genesis={other}")
+
+    def test_supervised(self) -> None:
+        """Ready once it answers, signs of life in between, and word of its stop."""
+        address = f"@timecoin-test-{os.getpid()}-{self.node.p2p_port}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            supervisor.bind(f"\0{address[1:]}")
+            supervisor.settimeout(START_S)
+            process = self.start(NOTIFY_SOCKET=address, WATCHDOG_USEC="200000")
+            self.assertEqual(supervisor.recv(4096), b"READY=1")
+            for _ in range(3):
+                self.assertRegex(
+                    supervisor.recv(4096), rb"^WATCHDOG=1\nSTATUS=height \d+, 0 peers$"
+                )
+            process.send_signal(signal.SIGTERM)
+            heard = b""
+            while not heard.startswith(b"STOPPING=1"):
+                heard = supervisor.recv(4096)
+            self.assertEqual(process.wait(START_S), 0)
 
     def test_stop_by_rpc(self) -> None:
         """The call is answered, then everything ends as after SIGTERM; the data serve again."""

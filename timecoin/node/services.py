@@ -1,4 +1,7 @@
-"""A node as Twisted services, in the order in which they start: store, node, peers, wallet, rpc."""
+"""A node as Twisted services, in the order in which they start.
+
+Store, node, peers, wallet, rpc; the last one tells systemd, where it listens.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from timecoin.node.node import Node, NodeSettings
 from timecoin.node.offload import ThreadOffload
 from timecoin.node.preflight import STORE_DIRECTORY, Prepared
 from timecoin.node.runtime import Runtime
+from timecoin.node.sdnotify import systemd_service
 from timecoin.node.walletfile import create_wallet
 from timecoin.p2p.service import PeerService, PeerSettings
 from timecoin.store.rocks import RocksEngine
@@ -158,13 +162,20 @@ def compose(
         node, prepared.wallet or create_wallet(config.datadir, config.network, os.environ)
     )
     wallet_service = WalletService(wallet, Sealing(os.urandom), reactor, _run_aside)
+    systemd = systemd_service(reactor, os.environ, lambda: _status(node, peers))
     return [
         StoreService(engine, offload, str(store_path)),
         CoreService(node, config.validator_id, reactor, lambda: restore_coins(node, wallet)),
         peers,
         wallet_service,
         rpc_service(node, wallet_service, peers, config, store_path, reactor, stop),
+        *(() if systemd is None else (systemd,)),
     ]
+
+
+def _status(node: Node, peers: PeerService) -> str:
+    """What `systemctl status` shows."""
+    return f"height {node.chain.tip_height}, {len(peers.peers())} peers"
 
 
 def _run_aside(work: Callable[[], T]) -> Deferred[T]:
