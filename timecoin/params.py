@@ -68,7 +68,9 @@ TAG_VRF = _tag("vrf")
 TAG_HEARTBEAT = _tag("heartbeat")
 TAG_ATTESTATION = _tag("attestation")
 TAG_WITNESS = _tag("witness")
+TAG_JOIN = _tag("join")
 TAG_LEAVE = _tag("leave")
+TAG_VRF_POSSESSION = _tag("vrf-possession")
 TAG_HELLO = _tag("hello")
 TAG_STAKE_PROOF = _tag("stake-proof")
 TAG_ADDRESS_RECORD = _tag("address-record")
@@ -100,6 +102,13 @@ SNAPSHOT_DEPTH = 4
 WITNESSES = 6
 """Staked members that may attest to one heartbeat."""
 MAX_NEEDED_ATTESTATIONS = 3
+
+CHURN_DIVISOR = 20
+"""Joining plus leaving weight of a block is at most the total divided by this, or one member's."""
+STAKE_WAIT_BLOCKS = 8
+"""So many snapshots must lie behind a stake's membership before it can be spent."""
+JAIL_BLOCKS = {Network.MAINNET: 1_008, Network.TESTNET: 1_008, Network.DEVNET: 60}
+"""How long an offender stays out, and its stake frozen."""
 
 # Finality (PROTOCOL 5).
 BATCH_MAX_TRANSACTIONS = 64

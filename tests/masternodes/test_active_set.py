@@ -12,7 +12,15 @@ from timecoin import params
 from timecoin.codec import CodecError, decode, encode
 from timecoin.crypto.hashing import hash160, tagged
 from timecoin.crypto.merkle import merkle_path, merkle_root, verify_path
-from timecoin.masternodes.active_set import ActiveSet, Member, Tier, genesis_set
+from timecoin.masternodes.active_set import (
+    TIER_WEIGHT,
+    ActiveSet,
+    Departed,
+    Member,
+    Tier,
+    genesis_set,
+    tier_of,
+)
 
 replace = msgspec.structs.replace
 
@@ -45,7 +53,9 @@ class WeightTests(SynchronousTestCase):
 
     def test_empty(self) -> None:
         self.assertEqual(ActiveSet(()).total_weight, 0)
-        self.assertEqual(ActiveSet(()).root, tagged(params.TAG_ACTIVE_SET, bytes(4), bytes(32)))
+        self.assertEqual(
+            ActiveSet(()).root, tagged(params.TAG_ACTIVE_SET, *(bytes(4), bytes(32)) * 2)
+        )
 
 
 class RootTests(SynchronousTestCase):
@@ -59,6 +69,7 @@ class RootTests(SynchronousTestCase):
             {"payout_hash": b"p" * 20},
             {"joined_height": 6},
             {"expiry_height": 1_001},
+            {"stake": b"s" * 36},
         )
         self.assertEqual(
             {name for change in changes for name in change}, set(Member.__struct_fields__)
@@ -68,12 +79,49 @@ class RootTests(SynchronousTestCase):
             roots.add(ActiveSet((replace(base.members[0], **change), base.members[1])).root)
         self.assertEqual(len(roots), 2 + len(changes))
 
+    def test_commits_to_every_field_of_who_departed(self) -> None:
+        row = Departed(key(9).public, b"s" * 36, 7, 0)
+        changes: tuple[dict[str, object], ...] = (
+            {"pubkey": b"\x00" * 32},
+            {"stake": b""},
+            {"left_height": 8},
+            {"jailed_height": 7},
+        )
+        self.assertEqual(
+            {name for change in changes for name in change}, set(Departed.__struct_fields__)
+        )
+        members = (member(1, 10),)
+        roots = {ActiveSet(members).root, ActiveSet(members, (row,)).root}
+        for change in changes:
+            roots.add(ActiveSet(members, (replace(row, **change),)).root)
+        self.assertEqual(len(roots), 2 + len(changes))
+
     def test_a_light_client_can_prove_a_member(self) -> None:
         snapshot = set_of(*(member(number, 10) for number in range(5)))
         leaves = [encode(found) for found in snapshot.members]
         root = merkle_root(leaves)
-        self.assertEqual(snapshot.root, tagged(params.TAG_ACTIVE_SET, b"\5\0\0\0", root))
+        self.assertEqual(
+            snapshot.root, tagged(params.TAG_ACTIVE_SET, b"\5\0\0\0", root, bytes(4), bytes(32))
+        )
         self.assertTrue(verify_path(root, leaves[3], 3, 5, merkle_path(leaves, 3)))
+
+
+class TierTests(SynchronousTestCase):
+    def test_by_the_amount_of_the_stake(self) -> None:
+        expected = {
+            1: None,
+            999_99999999: None,
+            1_000_00000000: Tier.BRONZE,
+            9_999_99999999: Tier.BRONZE,
+            10_000_00000000: Tier.SILVER,
+            99_999_99999999: Tier.SILVER,
+            100_000_00000000: Tier.GOLD,
+            params.MAX_AMOUNT_UNITS: Tier.GOLD,
+        }
+        self.assertEqual({units: tier_of(units) for units in expected}, expected)
+
+    def test_weights(self) -> None:
+        self.assertEqual(list(TIER_WEIGHT.values()), [1, 10, 100, 1_000])
 
 
 class GenesisSetTests(SynchronousTestCase):
@@ -98,7 +146,8 @@ class GenesisSetTests(SynchronousTestCase):
 
 class DecodingTests(SynchronousTestCase):
     def test_round_trip(self) -> None:
-        snapshot = genesis_set(genesis(3))
+        departed = (Departed(key(1).public, b"s" * 36, 4, 3),)
+        snapshot = replace(genesis_set(genesis(3)), departed=departed)
         self.assertEqual(decode(encode(snapshot), ActiveSet, 10_000), snapshot)
 
     @given(st.binary(max_size=200))

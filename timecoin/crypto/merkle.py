@@ -19,12 +19,20 @@ EMPTY_ROOT = bytes(HASH_BYTES)
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """The 32-byte root over ``leaves`` in their order; 32 zero bytes when there are none."""
-    if not leaves:
-        return EMPTY_ROOT
-    level = _leaf_level(leaves)
+    return hashed_root(_leaf_level(leaves))
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """The node that stands for ``leaf`` at the bottom of the tree."""
+    return tagged(TAG_MERKLE_LEAF, leaf)
+
+
+def hashed_root(hashes: Sequence[bytes]) -> bytes:
+    """:func:`merkle_root` from the :func:`leaf_hash` of each leaf, for those who keep them."""
+    level = list(hashes)
     while len(level) > 1:
         level = _next_level(level)
-    return level[0]
+    return level[0] if level else EMPTY_ROOT
 
 
 def merkle_path(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
@@ -55,7 +63,7 @@ def verify_path(
     """
     if not 0 <= index < leaf_count:
         return False
-    node = tagged(TAG_MERKLE_LEAF, leaf)
+    node = leaf_hash(leaf)
     used = 0
     width = leaf_count
     while width > 1:
@@ -72,7 +80,7 @@ def verify_path(
 
 
 def _leaf_level(leaves: Sequence[bytes]) -> list[bytes]:
-    return [tagged(TAG_MERKLE_LEAF, leaf) for leaf in leaves]
+    return [leaf_hash(leaf) for leaf in leaves]
 
 
 def _next_level(level: list[bytes]) -> list[bytes]:

@@ -13,6 +13,7 @@ from timecoin.crypto.hashing import tagged
 
 Outpoint = bytes
 """36 bytes: txid, then the output index as u32 little-endian."""
+OUTPOINT_BYTES = 36
 
 
 def outpoint(txid: bytes, index: int) -> Outpoint:

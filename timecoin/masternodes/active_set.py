@@ -1,6 +1,7 @@
 """The active validator set (AVS): who counts, and with which weight (PROTOCOL 4).
 
-Weights are read from a snapshot of this set and from nowhere else.
+Weights are read from a snapshot of this set and from nowhere else. A snapshot also remembers who
+left it, as long as a rule can ask: so it says by itself what the next block may change.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 from timecoin import params
 from timecoin.codec import U8, U32, U64, Bytes20, Bytes32, Wire, encode
 from timecoin.crypto.hashing import tagged
-from timecoin.crypto.merkle import merkle_root
+from timecoin.crypto.merkle import hashed_root, leaf_hash
 from timecoin.ledger.genesis import Genesis
 
 
@@ -25,8 +26,28 @@ class Tier(enum.IntEnum):
     GENESIS = 4
 
 
+COLLATERAL_UNITS = {
+    Tier.GOLD: 100_000 * params.UNITS_PER_TIME,
+    Tier.SILVER: 10_000 * params.UNITS_PER_TIME,
+    Tier.BRONZE: 1_000 * params.UNITS_PER_TIME,
+}
+"""What a stake must hold at least for its tier, highest first."""
+
+TIER_WEIGHT = {Tier.FREE: 1, Tier.BRONZE: 10, Tier.SILVER: 100, Tier.GOLD: 1_000}
+
+
+def tier_of(units: int) -> Tier | None:
+    """The tier of a stake of ``units``: the highest that it suffices for; None below Bronze."""
+    return next((tier for tier, least in COLLATERAL_UNITS.items() if units >= least), None)
+
+
 class Member(Wire, frozen=True):
-    """One member of a snapshot."""
+    """One member of a snapshot.
+
+    ``joined_height`` is 0 for who is there from the genesis on; ``expiry_height`` counts for
+    genesis validators; ``stake`` is the outpoint of the collateral, empty without one. A Free
+    member has no VRF key: 32 zero bytes.
+    """
 
     pubkey: Bytes32
     vrf_pubkey: Bytes32
@@ -35,6 +56,12 @@ class Member(Wire, frozen=True):
     payout_hash: Bytes20
     joined_height: U64
     expiry_height: U64
+    stake: bytes = b""
+
+    @functools.cached_property
+    def leaf(self) -> bytes:
+        """The Merkle leaf of the member below ``avs_root``."""
+        return leaf_hash(encode(self))
 
     @property
     def staked(self) -> bool:
@@ -42,17 +69,40 @@ class Member(Wire, frozen=True):
         return self.tier != Tier.FREE
 
 
+class Departed(Wire, frozen=True):
+    """A membership that ended in block ``left_height``; kept while its stake waits or it is jailed.
+
+    ``jailed_height``: the last block that jailed the masternode, 0 for none. The masternode may
+    be a member again.
+    """
+
+    pubkey: Bytes32
+    stake: bytes
+    left_height: U64
+    jailed_height: U64
+
+    @functools.cached_property
+    def leaf(self) -> bytes:
+        """The Merkle leaf of the row below ``avs_root``."""
+        return leaf_hash(encode(self))
+
+
 class ActiveSet(Wire, frozen=True):
-    """A snapshot: the members, sorted by pubkey."""
+    """A snapshot: members sorted by pubkey, departed ones by pubkey and stake."""
 
     members: tuple[Member, ...]
+    departed: tuple[Departed, ...] = ()
 
     @functools.cached_property
     def root(self) -> bytes:
-        """``avs_root``: tagged hash of number (u32) and Merkle root of the members."""
-        count = len(self.members).to_bytes(4, "little")
-        root = merkle_root([encode(member) for member in self.members])
-        return tagged(params.TAG_ACTIVE_SET, count, root)
+        """``avs_root``: tagged hash of the number (u32) and Merkle root of members and departed."""
+        return tagged(
+            params.TAG_ACTIVE_SET,
+            len(self.members).to_bytes(4, "little"),
+            hashed_root([member.leaf for member in self.members]),
+            len(self.departed).to_bytes(4, "little"),
+            hashed_root([row.leaf for row in self.departed]),
+        )
 
     @functools.cached_property
     def staked(self) -> tuple[Member, ...]:
