@@ -1,0 +1,1 @@
+"""Manual pages, written from what ``--help`` is written from."""
