@@ -17,6 +17,7 @@ from timecoin.machine import (
     Emit,
     Record,
     Send,
+    Spread,
     StartTimer,
     StopTimer,
     TimerFired,
@@ -84,6 +85,14 @@ class World:
         self.log.append(f"blame {reason}")
 
 
+class Grapevine(Script):
+    """Gossip with one peer, and a timer."""
+
+    def spread(self, what: Spread, now_ms: int) -> list[Effect]:
+        self.seen.append(what)
+        return [Send(PEER, what.message), StartTimer(("announce",), 10)]
+
+
 class DriverTests(SynchronousTestCase):
     """One driver, one machine."""
 
@@ -93,7 +102,10 @@ class DriverTests(SynchronousTestCase):
         self.world = World()
         self.signals = Signals()
         self.crashes: list[Exception] = []
-        self.driver = Driver(self.clock, self.world, self.world, self.signals, self.crashes.append)
+        self.gossip = Grapevine()
+        self.driver = Driver(
+            self.clock, self.world, self.world, self.gossip, self.signals, self.crashes.append
+        )
         self.machine = Script()
 
     def deliver(self, *events: object) -> None:
@@ -135,6 +147,15 @@ class DriverTests(SynchronousTestCase):
         )
         self.assertEqual(heard, [Happened(3)])
         self.assertEqual(self.machine.seen[1:], [TimerFired(("t",))])
+
+    def test_what_is_spread_leaves_through_gossip_once_its_records_are_safe(self) -> None:
+        self.world.slow = True
+        self.deliver([Record("votes", b"a", b""), Spread(Hello(1))])
+        self.assertEqual((self.world.log, self.gossip.seen), (["record a"], []))
+        self.world.waiting.pop()()
+        self.assertEqual(self.world.log, ["record a", "send Hello(number=1)"])
+        self.clock.advance(1)
+        self.assertEqual(self.gossip.seen, [Spread(Hello(1)), TimerFired(("announce",))])
 
     def test_signals_may_queue_events_without_reentering(self) -> None:
         self.signals.subscribe(

@@ -23,6 +23,7 @@ class Heard(Signal):
 EFFECTS: tuple[object, ...] = (
     machine.Send(b"peer", Ping(1)),
     machine.Broadcast(Ping(1)),
+    machine.Spread(Ping(1)),
     machine.StartTimer(("round", 1, b"key"), 10),
     machine.StopTimer(("round", 1, b"key")),
     machine.Record("locks", b"key", None),

@@ -23,6 +23,7 @@ from timecoin.machine import (
     Machine,
     Record,
     Send,
+    Spread,
     StartTimer,
     StopTimer,
     TimerFired,
@@ -53,6 +54,13 @@ class Messenger(Protocol):
         """Charge a peer's reputation."""
 
 
+class Spreader(Machine, Protocol):
+    """Port: the machine that passes verified messages on."""
+
+    def spread(self, what: Spread, now_ms: int) -> list[Effect]:
+        """What is to be sent now so that everybody gets the message; no records among it."""
+
+
 class Driver:
     """Feeds events to machines and carries out their effects; machines are never re-entered."""
 
@@ -61,6 +69,7 @@ class Driver:
         clock: IReactorTime,
         journal: Journal,
         messenger: Messenger,
+        gossip: Spreader,
         signals: Signals,
         on_crash: Callable[[Exception], None],
     ) -> None:
@@ -70,6 +79,7 @@ class Driver:
         self._clock = clock
         self._journal = journal
         self._messenger = messenger
+        self._gossip = gossip
         self._signals = signals
         self._queue: deque[tuple[Machine, object]] = deque()
         self._timers: dict[tuple[int, TimerName], IDelayedCall] = {}
@@ -143,23 +153,30 @@ class Driver:
         signals: list[Emit] = []
         for machine, effects in asked:
             for effect in effects:
-                match effect:
-                    case Send(peer, message):
-                        self._messenger.send(peer, message)
-                    case Broadcast(message, staked_only, skip):
-                        self._messenger.broadcast(message, staked_only, skip)
-                    case StartTimer(name, delay_ms):
-                        self._start_timer(machine, name, delay_ms)
-                    case StopTimer(name):
-                        self._stop_timer(machine, name)
-                    case Blame(peer, points, reason):
-                        self._messenger.blame(peer, points, reason)
-                    case Emit():
-                        signals.append(effect)
-                    case Record():
-                        pass  # written before anything of this turn was released
+                if isinstance(effect, Emit):
+                    signals.append(effect)
+                else:
+                    self._carry_out(machine, effect)
         for emit in signals:
             self._signals.publish(emit.signal)
+
+    def _carry_out(self, machine: Machine, effect: Effect) -> None:
+        match effect:
+            case Send(peer, message):
+                self._messenger.send(peer, message)
+            case Broadcast(message, staked_only, skip):
+                self._messenger.broadcast(message, staked_only, skip)
+            case Spread():
+                for sent in self._gossip.spread(effect, self.now_ms()):
+                    self._carry_out(self._gossip, sent)
+            case StartTimer(name, delay_ms):
+                self._start_timer(machine, name, delay_ms)
+            case StopTimer(name):
+                self._stop_timer(machine, name)
+            case Blame(peer, points, reason):
+                self._messenger.blame(peer, points, reason)
+            case Record() | Emit():
+                pass  # records were written before, signals come after all else
 
     def _start_timer(self, machine: Machine, name: TimerName, delay_ms: int) -> None:
         self._stop_timer(machine, name)

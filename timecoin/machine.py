@@ -32,6 +32,19 @@ class Broadcast:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Pass a message that was verified here, or is this node's own, on to the whole network, once.
+
+    ``author`` is the voting key that another's message comes from, if it is known: whoever is
+    linked with the author needs no relay. ``skip``: peers that have it already.
+    """
+
+    message: Wire
+    author: bytes | None = None
+    skip: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StartTimer:
     """Deliver ``TimerFired(name)`` after ``delay_ms``; a running timer of that name is replaced."""
 
@@ -76,7 +89,7 @@ class Emit:
     signal: Signal
 
 
-Effect = Send | Broadcast | StartTimer | StopTimer | Record | Blame | Emit
+Effect = Send | Broadcast | Spread | StartTimer | StopTimer | Record | Blame | Emit
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from timecoin.machine import (
     Received,
     Record,
     Send,
+    Spread,
     StartTimer,
     TimerFired,
 )
@@ -222,11 +223,9 @@ class Desk:
 def votes_in(effects: Sequence[Effect], kind: VoteKind = VoteKind.PREPARE) -> list[bytes]:
     """The block hashes of the votes broadcast."""
     return [
-        effect.message.block_hash
-        for effect in effects
-        if isinstance(effect, Broadcast)
-        and isinstance(effect.message, BlockVote)
-        and effect.message.kind == kind
+        message.block_hash
+        for message in broadcasts(effects)
+        if isinstance(message, BlockVote) and message.kind == kind
     ]
 
 
@@ -243,7 +242,17 @@ def sends_in(effects: Sequence[Effect]) -> list[tuple[bytes, Wire]]:
 
 
 def broadcasts(effects: Sequence[Effect]) -> list[Wire]:
-    return [effect.message for effect in effects if isinstance(effect, Broadcast)]
+    """What is this node's own and goes to everybody."""
+    return [
+        effect.message
+        for effect in effects
+        if isinstance(effect, Broadcast) or (isinstance(effect, Spread) and effect.author is None)
+    ]
+
+
+def relayed(effects: Sequence[Effect]) -> list[Wire]:
+    """What others said and this node passes on."""
+    return [e.message for e in effects if isinstance(e, Spread) and e.author is not None]
 
 
 def timers(effects: Sequence[Effect]) -> dict[tuple[str | int | bytes, ...], int]:

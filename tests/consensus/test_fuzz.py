@@ -30,6 +30,7 @@ from timecoin.machine import (
     LinkUp,
     Received,
     Send,
+    Spread,
     TimerFired,
 )
 from timecoin.quorum.statement import NIL, VoteKind
@@ -58,7 +59,7 @@ class Fuzz(SynchronousTestCase):
             effects = desk.restart() if event is None else desk.do(event)
             desk.now_ms += data.draw(st.sampled_from([0, 1, 50, 1_000, 9_000]))
             for effect in effects:
-                if isinstance(effect, Broadcast | Send):
+                if isinstance(effect, Broadcast | Spread | Send):
                     for vote in own_votes(effect.message):
                         position = (vote.height, vote.round, vote.kind)
                         self.assertEqual(

@@ -19,9 +19,9 @@ from timecoin.consensus.journal import read_rows
 from timecoin.consensus.messages import CandidateMessage, Proposal, Votes
 from timecoin.consensus.timeouts import Timeout
 from timecoin.machine import (
-    Broadcast,
     LinkUp,
     Record,
+    Spread,
     TimerFired,
 )
 from timecoin.quorum.certificate import check_precommit_certificate, check_prepare_quorum
@@ -107,11 +107,11 @@ class Slots(SynchronousTestCase):
         self.assertEqual(desk.view.round, 0)
         self.assertEqual(desk.view.proposer, signing_key(2).public)
 
-    def test_candidates_are_passed_on_once_but_not_back(self) -> None:
+    def test_candidates_are_passed_on_once(self) -> None:
         desk = Desk()
         desk.start()
         effects = desk.hear(2, desk.candidate(3))
-        self.assertEqual(effects, [Broadcast(desk.candidate(3), skip=peer(2))])
+        self.assertEqual(effects, [Spread(desk.candidate(3), author=signing_key(3).public)])
         self.assertEqual(desk.hear(1, desk.candidate(3)), [])
         self.assertEqual(desk.view.candidates, 2)
 

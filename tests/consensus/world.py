@@ -41,6 +41,7 @@ from timecoin.machine import (
     Received,
     Record,
     Send,
+    Spread,
     StartTimer,
     StopTimer,
     TimerFired,
@@ -212,6 +213,13 @@ class World:
                 case Broadcast(message, _, skip):
                     for other in self.peers:
                         if other is not peer and other.name != skip:
+                            self.send(peer, other, message)
+                    if self.crash(peer, event, "after a send"):
+                        raise Crash
+                case Spread(message, None):
+                    # What others said is not relayed: here everybody is linked with its author.
+                    for other in self.peers:
+                        if other is not peer:
                             self.send(peer, other, message)
                     if self.crash(peer, event, "after a send"):
                         raise Crash

@@ -10,8 +10,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.codec import Wire, encode
+from timecoin.consensus.messages import BlockVote
 from timecoin.driver import Driver
-from timecoin.machine import Effect, LinkDown, LinkUp, Received, Record
+from timecoin.gossip.machine import Gossip
+from timecoin.machine import Effect, LinkDown, LinkUp, Received, Record, Spread
 from timecoin.mempool.messages import GetTransactions
 from timecoin.node.catalog import KIND_OF, MESSAGES, Owner
 from timecoin.node.router import Messenger, Router
@@ -77,11 +79,17 @@ class RouterTests(SynchronousTestCase):
         self.clock = Clock()
         self.links = Links()
         self.messenger = Messenger(self.links, lambda masternode: masternode == STAKED)
+        self.gossip = Gossip(KIND_OF)
         self.driver = Driver(
-            self.clock, NoJournal(), self.messenger, Signals(), lambda error: self.fail(str(error))
+            self.clock,
+            NoJournal(),
+            self.messenger,
+            self.gossip,
+            Signals(),
+            lambda error: self.fail(str(error)),
         )
         self.machines = {owner: Ears() for owner in Owner}
-        self.router = Router(self.driver, self.messenger, dict(self.machines))
+        self.router = Router(self.driver, self.messenger, self.gossip, self.machines)
 
     def heard(self, owner: Owner) -> list[object]:
         self.clock.advance(0)
@@ -117,6 +125,16 @@ class RouterTests(SynchronousTestCase):
         self.links.on_dead = lambda: self.router.link_down(A)
         self.messenger.broadcast(TIP, staked_only=False, skip=None)
         self.assertEqual([peer for peer, _ in self.links.sent], [A, B, C])
+
+    def test_what_was_passed_on_is_not_heard_again(self) -> None:
+        vote = BlockVote(1, 1, 0, bytes(32), bytes(32), bytes(64))
+        kind, payload = KIND_OF[BlockVote], encode(vote)
+        self.router.frame_received(A, kind, payload)
+        self.router.frame_received(B, kind, payload)
+        self.assertEqual(len(self.heard(Owner.CONSENSUS)), 2)
+        self.gossip.spread(Spread(vote), 0)
+        self.router.frame_received(C, kind, payload)
+        self.assertEqual(len(self.heard(Owner.CONSENSUS)), 2)
 
     def test_unknown_kind_is_charged(self) -> None:
         self.router.frame_received(A, 255, b"")

@@ -18,7 +18,7 @@ from tests.support.setorder import set_order
 ROWS: tuple[tuple[str, ...], ...] = (
     ("params", "codec", "machine", "signal"),
     ("crypto", "driver"),
-    ("ledger", "p2p"),
+    ("ledger", "p2p", "gossip"),
     ("masternodes", "mempool"),
     ("quorum",),
     ("finality", "consensus"),

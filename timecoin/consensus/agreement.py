@@ -28,7 +28,7 @@ from timecoin.consensus.seat import Seat
 from timecoin.consensus.slots import Slots
 from timecoin.consensus.timeouts import Timeout, delay_ms
 from timecoin.consensus.votes import VoteBook
-from timecoin.machine import Broadcast, Effect, Emit, StartTimer, StopTimer
+from timecoin.machine import Effect, Emit, Spread, StartTimer, StopTimer
 from timecoin.quorum.certificate import BlockCertificate
 from timecoin.quorum.snapshots import block_snapshots
 from timecoin.quorum.tally import weight_of
@@ -134,7 +134,7 @@ class Agreement:
         own = self.candidates.own(signer, vrf_seed, slot)
         if own is not None:
             self.candidates.add(own, now_ms)
-            self.out.append(Broadcast(own))
+            self.out.append(Spread(own))
         return own
 
     def resume(self, now_ms: int) -> None:

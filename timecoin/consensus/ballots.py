@@ -16,7 +16,7 @@ from timecoin.consensus.round import Instance, Prepare
 from timecoin.consensus.seat import Seat
 from timecoin.ledger.block import Block, Resolution
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Blame, Broadcast, Effect, Emit, Send
+from timecoin.machine import Blame, Effect, Emit, Send, Spread
 from timecoin.quorum.certificate import BatchCertificate
 from timecoin.quorum.statement import (
     NIL,
@@ -87,7 +87,7 @@ class Ballots:
         self._out.append(self._seat.journal.proposal(self.proposal))
         entries = len(block.body.entries)
         self._out.append(Emit(events.Proposing(height, round_, block.hash, entries)))
-        self._out.append(Broadcast(self.proposal))
+        self._out.append(Spread(self.proposal))
         self._instance.offer(Offer(self.proposal, None, now_ms))
 
     def _fresh_block(self, turn: CandidateMessage, now_ms: int) -> Block:
@@ -172,7 +172,7 @@ class Ballots:
         votes = self._instance.votes
         if votes.wants(vote, vote.round):
             votes.add(vote, vote.round)
-        self._out.append(Broadcast(vote))
+        self._out.append(Spread(vote))
         weight = votes.weight(vote.round, VoteKind(vote.kind), vote.block_hash)
         cast = signal(self._height, vote.round, vote.block_hash, weight, votes.total_weight)
         self._out.append(Emit(cast))

@@ -12,7 +12,7 @@ from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, V
 from timecoin.consensus.proposal import Offer, ProposalError
 from timecoin.consensus.sortition import SortitionError
 from timecoin.crypto.keys import Verify
-from timecoin.machine import Blame, Broadcast, Emit
+from timecoin.machine import Blame, Emit, Spread
 from timecoin.quorum.statement import VoteKind
 
 FORGED_POINTS = 20
@@ -52,7 +52,7 @@ class Intake:
             self._blame(peer, f"candidate: {error}")
             return
         if added:
-            self._agreement.out.append(Broadcast(message, skip=peer))
+            self._agreement.out.append(Spread(message, author=message.pubkey))
 
     def _proposal(self, peer: bytes, proposal: Proposal, now_ms: int) -> None:
         agreement = self._agreement
@@ -66,6 +66,8 @@ class Intake:
             self._blame(peer, f"proposal: {error}")
             return
         first = instance.offer(Offer(proposal, peer, now_ms))
+        if instance.offers.has(proposal):
+            agreement.out.append(Spread(proposal, author=proposal.proposer))
         if first is not None:
             agreement.out.append(Emit(events.Equivocation(first, proposal)))
 
@@ -85,6 +87,7 @@ class Intake:
         if not self._verify(vote.voter, vote_statement(self._chain_id, vote), vote.signature):
             return self._blame(peer, "bad signature of a vote")
         first = instance.votes.add(vote, instance.round)
+        agreement.out.append(Spread(vote, author=vote.voter))
         if first is not None:
             agreement.out.append(Emit(events.Equivocation(first, vote)))
         return True

@@ -30,8 +30,12 @@ class Offers:
         if not current_round - 1 <= proposal.round <= current_round + ROUNDS_AHEAD:
             return False
         held = self._by(proposal.round, proposal.proposer)
-        known = any(_identity(each) == _identity(proposal) for each in held)
-        return not known and len(held) < PER_PROPOSER
+        return not self.has(proposal) and len(held) < PER_PROPOSER
+
+    def has(self, proposal: Proposal) -> bool:
+        """Whether ``proposal`` is kept: the same block for the same round by the same member."""
+        held = self._by(proposal.round, proposal.proposer)
+        return any(_identity(each) == _identity(proposal) for each in held)
 
     def add(self, offer: Offer, in_turn: bool) -> Proposal | None:
         """Keep a verified offer that is wanted.

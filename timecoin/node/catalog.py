@@ -23,6 +23,7 @@ from timecoin.finality.messages import (
     Receipts,
     Relay,
 )
+from timecoin.gossip.messages import Announce, Fetch, Neighbours
 from timecoin.mempool.messages import GetTransactions, Transactions
 from timecoin.sync.messages import Blocks, GetBlocks, TipAnnounce
 
@@ -30,6 +31,7 @@ from timecoin.sync.messages import Blocks, GetBlocks, TipAnnounce
 class Owner(enum.Enum):
     """Which machine hears a message."""
 
+    GOSSIP = "gossip"
     EXCHANGE = "exchange"
     FINALITY = "finality"
     CONSENSUS = "consensus"
@@ -43,6 +45,8 @@ class Known:
     type: type[Wire]
     max_bytes: int
     owner: Owner
+    spreads: bool = False
+    """Whether gossip may pass it on, so that copies are known by their hash."""
 
 
 SMALL = 4_096
@@ -54,6 +58,9 @@ FRAME = params.MAX_FRAME_BYTES - SMALL
 MESSAGES: dict[int, Known] = {
     16: Known(GetTransactions, LISTS, Owner.EXCHANGE),
     17: Known(Transactions, BODIES, Owner.EXCHANGE),
+    24: Known(Announce, LISTS, Owner.GOSSIP),
+    25: Known(Fetch, LISTS, Owner.GOSSIP),
+    26: Known(Neighbours, LISTS, Owner.GOSSIP),
     32: Known(Query, BODIES, Owner.FINALITY),
     33: Known(Answer, LISTS, Owner.FINALITY),
     34: Known(Certified, FRAME, Owner.FINALITY),
@@ -61,9 +68,9 @@ MESSAGES: dict[int, Known] = {
     36: Known(Finalized, LISTS, Owner.FINALITY),
     37: Known(GetCertificate, SMALL, Owner.FINALITY),
     38: Known(Relay, FRAME, Owner.FINALITY),
-    48: Known(CandidateMessage, SMALL, Owner.CONSENSUS),
-    49: Known(Proposal, MAX_PROPOSAL_BYTES, Owner.CONSENSUS),
-    50: Known(BlockVote, SMALL, Owner.CONSENSUS),
+    48: Known(CandidateMessage, SMALL, Owner.CONSENSUS, spreads=True),
+    49: Known(Proposal, MAX_PROPOSAL_BYTES, Owner.CONSENSUS, spreads=True),
+    50: Known(BlockVote, SMALL, Owner.CONSENSUS, spreads=True),
     51: Known(Votes, LISTS, Owner.CONSENSUS),
     64: Known(TipAnnounce, SMALL, Owner.SYNC),
     65: Known(GetBlocks, SMALL, Owner.SYNC),

@@ -16,6 +16,7 @@ from timecoin.crypto.keys import VerifiedCache
 from timecoin.driver import Driver
 from timecoin.finality import events as finality_events
 from timecoin.finality.machine import Finality
+from timecoin.gossip.machine import Gossip
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.transaction import Transaction
@@ -24,7 +25,7 @@ from timecoin.mempool.entry import Admission, Verdict
 from timecoin.mempool.exchange import Exchange
 from timecoin.mempool.policy import PoolLimits
 from timecoin.mempool.pool import Pool
-from timecoin.node.catalog import Owner
+from timecoin.node.catalog import KIND_OF, Owner
 from timecoin.node.router import Messenger, Router
 from timecoin.node.runtime import Runtime
 from timecoin.signal import Signals
@@ -95,15 +96,19 @@ class Node:
         self.sync = Sync(self.chain, self.exchange.find)
         self.signals = Signals()
         messenger = Messenger(runtime.network, self._is_staked)
-        self.driver = Driver(runtime.clock, journal, messenger, self.signals, runtime.on_crash)
+        self.gossip = Gossip(KIND_OF)
+        self.driver = Driver(
+            runtime.clock, journal, messenger, self.gossip, self.signals, runtime.on_crash
+        )
         self._journal = journal
         machines: dict[Owner, Machine] = {
+            Owner.GOSSIP: self.gossip,
             Owner.EXCHANGE: self.exchange,
             Owner.FINALITY: self.finality,
             Owner.CONSENSUS: self.consensus,
             Owner.SYNC: self.sync,
         }
-        runtime.network.set_listener(Router(self.driver, messenger, machines))
+        runtime.network.set_listener(Router(self.driver, messenger, self.gossip, machines))
         runtime.network.set_height(self.chain.tip_height)
 
     def start(self) -> None:

@@ -5,10 +5,11 @@ Bytes that are no message of their kind are charged to the peer and go no furthe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from timecoin.codec import CodecError, Wire, decode, encode
 from timecoin.driver import Driver
+from timecoin.gossip.machine import Gossip
 from timecoin.machine import LinkDown, LinkUp, Machine, Received
 from timecoin.node.catalog import KIND_OF, MESSAGES, Owner
 from timecoin.p2p.ports import Network
@@ -24,6 +25,8 @@ class Messenger:
         self._network = network
         self._is_staked = is_staked
         self._links: dict[bytes, bytes | None] = {}
+        self._encoded: tuple[Wire, int, bytes] | None = None
+        """The last message in its encoding: many go to several peers, one after the other."""
 
     def link_up(self, peer: bytes, masternode: bytes | None) -> None:
         """Remember a link and the voting key that was proved on it."""
@@ -35,11 +38,11 @@ class Messenger:
 
     def send(self, peer: bytes, message: Wire) -> None:
         """Send to one peer; a lost link is no error."""
-        self._network.send(peer, KIND_OF[type(message)], encode(message))
+        self._network.send(peer, *self._frame(message))
 
     def broadcast(self, message: Wire, staked_only: bool, skip: bytes | None) -> None:
         """Encode once, send to all linked peers (or the staked ones) but ``skip``."""
-        kind, payload = KIND_OF[type(message)], encode(message)
+        kind, payload = self._frame(message)
         # A send may end its link, which changes the links while we go through them.
         for peer, masternode in list(self._links.items()):
             if peer == skip:
@@ -52,14 +55,25 @@ class Messenger:
         """Charge a peer's reputation."""
         self._network.blame(peer, points, reason)
 
+    def _frame(self, message: Wire) -> tuple[int, bytes]:
+        if self._encoded is None or self._encoded[0] is not message:
+            self._encoded = (message, KIND_OF[type(message)], encode(message))
+        return self._encoded[1:]
+
 
 class Router:
     """The network's listener: decodes frames by the catalog and queues them for their machine."""
 
     def __init__(
-        self, driver: Driver, messenger: Messenger, machines: dict[Owner, Machine]
+        self,
+        driver: Driver,
+        messenger: Messenger,
+        gossip: Gossip,
+        machines: Mapping[Owner, Machine],
     ) -> None:
+        """``gossip`` is the machine of ``Owner.GOSSIP`` among ``machines``."""
         self._driver = driver
+        self._gossip = gossip
         self._messenger = messenger
         self._machines = machines
 
@@ -81,6 +95,9 @@ class Router:
         if known is None:
             self._messenger.blame(peer, UNKNOWN_KIND_POINTS, f"unknown message kind {kind}")
             return
+        if known.spreads and len(payload) <= known.max_bytes:
+            if self._gossip.heard(peer, kind, payload, self._driver.now_ms()):
+                return  # passed on before: its machine has no use for it
         try:
             message = decode(payload, known.type, known.max_bytes)
         except CodecError as error:

@@ -1,0 +1,84 @@
+"""The items that were passed on or heard of lately, and who has them; bounded, oldest go first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from timecoin.codec import Wire
+from timecoin.crypto.hashing import blake3_256
+
+KEEP_MS = 60_000
+MAX_ITEMS = 20_000
+MAX_BYTES = 64_000_000
+
+
+def item_id(kind: int, payload: bytes) -> bytes:
+    """The name of an item: the hash of its frame."""
+    return blake3_256(bytes((kind,)) + payload)
+
+
+@dataclass(slots=True)
+class Item:
+    """One message that travels through the network."""
+
+    at_ms: int
+    """When it was first heard of."""
+    has: dict[bytes, bool] = field(default_factory=dict)
+    """Peers that have the item or were told of it; True if this node has sent it whole."""
+    heard: bool = False
+    """Whether it has arrived, so that it need not be fetched."""
+    message: Wire | None = None
+    """The message, once its machine has verified it and passed it on."""
+    author: bytes | None = None
+    size: int = 0
+
+
+class Items:
+    """Items by id, in the order in which they were first heard of."""
+
+    def __init__(self) -> None:
+        self._items: OrderedDict[bytes, Item] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, name: bytes) -> Item | None:
+        """The item ``name``, if anything is known of it."""
+        return self._items.get(name)
+
+    def of(self, name: bytes, now_ms: int) -> Item:
+        """The item ``name``, which may be new."""
+        item = self._items.get(name)
+        if item is None:
+            self._trim(now_ms)
+            item = self._items[name] = Item(now_ms)
+        return item
+
+    def hold(self, item: Item, message: Wire, size: int) -> None:
+        """Keep ``message`` for those who will ask for it."""
+        item.message, item.size = message, size
+        self._bytes += size
+        while self._bytes > MAX_BYTES:
+            self._pop()
+
+    def forget_peer(self, peer: bytes) -> None:
+        """The link is gone; a new one begins with nothing told."""
+        for item in self._items.values():
+            item.has.pop(peer, None)
+
+    def held(self) -> list[tuple[bytes, Item]]:
+        """The items that can be handed out, oldest first."""
+        return [(name, item) for name, item in self._items.items() if item.message is not None]
+
+    def _trim(self, now_ms: int) -> None:
+        while self._items:
+            oldest = next(iter(self._items.values()))
+            if len(self._items) < MAX_ITEMS and oldest.at_ms + KEEP_MS > now_ms:
+                break
+            self._pop()
+
+    def _pop(self) -> None:
+        _, item = self._items.popitem(last=False)
+        self._bytes -= item.size

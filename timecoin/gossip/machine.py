@@ -1,0 +1,272 @@
+"""Gossip: a message that its machine has verified goes once to every peer that may lack it.
+
+Small items and this node's own are pushed whole, others are announced by their hash and fetched by
+who lacks them. A peer that is linked with an item's author gets it from there: between members that
+are all linked with each other nothing is relayed. Whoever has an item is not sent it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from timecoin.codec import Wire, encode
+from timecoin.gossip.items import Item, Items, item_id
+from timecoin.gossip.messages import MAX_IDS, Announce, Fetch, Neighbours
+from timecoin.gossip.neighbourhood import Neighbourhood
+from timecoin.machine import (
+    Blame,
+    Effect,
+    LinkDown,
+    LinkUp,
+    Received,
+    Send,
+    Spread,
+    StartTimer,
+    TimerFired,
+)
+
+PUSH_BYTES = 4_096
+"""Larger items of others are announced: whole, each node would get them from every neighbour."""
+PUSH_PEERS = 16
+"""Peers without a voting key that an item is pushed to; the others are told of it."""
+ANNOUNCE_MS = 10
+"""Items wait so long for company in one announcement."""
+TELL_LINKS_MS = 200
+"""New links wait so long to be told together; lost ones are told at once."""
+FETCH_MS = 1_000
+"""A peer that does not deliver in this time is followed by the next that has the item."""
+MAX_WANTED = 4_096
+"""Items being fetched at a time."""
+MAX_WANTED_PER_PEER = 1_024
+ANNOUNCE, LINKS, LATE = "announce", "links", "late"
+"""Names of timers."""
+REPEATED_FETCH_POINTS = 5
+TOO_MANY_KEYS_POINTS = 10
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A fetch under way: who was asked, the last one since ``since_ms``."""
+
+    since_ms: int
+    asked: dict[bytes, None] = field(default_factory=dict)
+
+    @property
+    def last(self) -> bytes:
+        """The peer that should deliver."""
+        return next(reversed(self.asked))
+
+
+class Gossip:
+    """A machine; others reach it by the effect ``Spread``, which the driver hands to it."""
+
+    def __init__(self, kinds: Mapping[type[Wire], int]) -> None:
+        """``kinds``: the frame kind of each message."""
+        self._kinds = kinds
+        self._items = Items()
+        self._near = Neighbourhood()
+        self._wanted: dict[bytes, _Wanted] = {}
+        self._announcing: dict[bytes, dict[bytes, None]] = {}
+        """Peer -> ids that it will be told of together."""
+        self._joined: dict[bytes, None] = {}
+        """Voting keys newly linked that peers will be told of together."""
+        self._running: dict[str, None] = {}
+        """Timers under way: they are not put off by what comes while they run."""
+
+    def handle(self, event: object, now_ms: int) -> list[Effect]:
+        """Take one event at ``now_ms``."""
+        match event:
+            case Received(peer) if peer not in self._near:
+                return []  # its link ended while the message waited
+            case Received(peer, Announce(ids)):
+                return self._announced(peer, ids, now_ms)
+            case Received(peer, Fetch(ids)):
+                return self._asked(peer, ids)
+            case Received(peer, Neighbours() as message):
+                return self._told(peer, message)
+            case LinkUp(peer, masternode):
+                return self._link_up(peer, masternode)
+            case LinkDown(peer):
+                return self._link_down(peer, now_ms)
+            case TimerFired((str(name),)):
+                self._running.pop(name, None)
+                return self._due(name, now_ms)
+        return []
+
+    def _due(self, name: str, now_ms: int) -> list[Effect]:
+        if name == ANNOUNCE:
+            return self._announce()
+        if name == LATE:
+            return self._late(now_ms)
+        joined, self._joined = tuple(self._joined), {}
+        return self._tell(Neighbours(joined, ())) if joined else []
+
+    def _start(self, name: str, delay_ms: int) -> list[Effect]:
+        if name in self._running:
+            return []
+        self._running[name] = None
+        return [StartTimer((name,), delay_ms)]
+
+    # items
+
+    def heard(self, peer: bytes, kind: int, payload: bytes, now_ms: int) -> bool:
+        """A frame has come from ``peer``; whether it was passed on before and needs no look."""
+        name = item_id(kind, payload)
+        item = self._items.of(name, now_ms)
+        item.has.setdefault(peer, False)
+        item.heard = True
+        self._wanted.pop(name, None)
+        return item.message is not None
+
+    def spread(self, what: Spread, now_ms: int) -> list[Effect]:
+        """Pass a verified message on, unless that was done before."""
+        message = what.message
+        payload = encode(message)
+        name = item_id(self._kinds[type(message)], payload)
+        item = self._items.of(name, now_ms)
+        if item.message is not None:
+            return []
+        self._wanted.pop(name, None)
+        item.author = what.author
+        item.heard = True
+        item.has.update(dict.fromkeys(what.skip, False))
+        own = len(item.has) == len(what.skip)
+        self._items.hold(item, message, len(payload))
+        pushed: list[Effect] = []
+        strangers = 0
+        for peer in self._near.peers:
+            if not self._lacks(peer, item):
+                continue
+            validator = self._near.is_validator(peer)
+            if (own and validator) or (len(payload) <= PUSH_BYTES and strangers < PUSH_PEERS):
+                strangers += not validator
+                item.has[peer] = True
+                pushed.append(Send(peer, message))
+            else:
+                self._announcing.setdefault(peer, {})[name] = None
+        return pushed + self._announce_soon()
+
+    def _lacks(self, peer: bytes, item: Item) -> bool:
+        if peer in item.has:
+            return False
+        return item.author is None or not self._near.hears(peer, item.author)
+
+    def _announce_soon(self) -> list[Effect]:
+        return self._start(ANNOUNCE, ANNOUNCE_MS) if self._announcing else []
+
+    def _announce(self) -> list[Effect]:
+        """Tell each peer of what has gathered for it, unless it has told of it meanwhile."""
+        announcing, self._announcing = self._announcing, {}
+        effects: list[Effect] = []
+        for peer, names in announcing.items():
+            fresh: list[bytes] = []
+            for name in names:
+                item = self._items.get(name)
+                if item is not None and peer in self._near and self._lacks(peer, item):
+                    item.has[peer] = False
+                    fresh.append(name)
+            for start in range(0, len(fresh), MAX_IDS):
+                effects.append(Send(peer, Announce(tuple(fresh[start : start + MAX_IDS]))))
+        return effects
+
+    def _announced(self, peer: bytes, ids: tuple[bytes, ...], now_ms: int) -> list[Effect]:
+        """``peer`` has items: fetch those that are new here."""
+        names: list[bytes] = []
+        asked = sum(wanted.last == peer for wanted in self._wanted.values())
+        for name in dict.fromkeys(ids):
+            item = self._items.get(name)
+            if item is not None and item.heard:
+                item.has.setdefault(peer, False)
+                continue
+            if name not in self._wanted:
+                if len(self._wanted) >= MAX_WANTED or asked >= MAX_WANTED_PER_PEER:
+                    continue
+                asked += 1
+                self._wanted[name] = _Wanted(now_ms, {peer: None})
+                names.append(name)
+            self._items.of(name, now_ms).has.setdefault(peer, False)
+        if not names:
+            return []
+        return [Send(peer, Fetch(tuple(names))), *self._start(LATE, FETCH_MS)]
+
+    def _asked(self, peer: bytes, ids: tuple[bytes, ...]) -> list[Effect]:
+        """``peer`` fetches items: each is given to it once, however large it is."""
+        effects: list[Effect] = []
+        for name in ids:
+            item = self._items.get(name)
+            if item is None or item.message is None:
+                continue
+            if item.has.get(peer):
+                return [*effects, Blame(peer, REPEATED_FETCH_POINTS, "fetched an item twice")]
+            item.has[peer] = True
+            effects.append(Send(peer, item.message))
+        return effects
+
+    def _late(self, now_ms: int) -> list[Effect]:
+        """Items that were asked for and have not come: ask the next peer that has them."""
+        limit_ms = now_ms - FETCH_MS
+        due = [name for name, wanted in self._wanted.items() if wanted.since_ms <= limit_ms]
+        effects = self._ask_others(due, now_ms)
+        return [*effects, *self._start(LATE, FETCH_MS)] if self._wanted else effects
+
+    def _ask_others(self, names: list[bytes], now_ms: int) -> list[Effect]:
+        by_peer: dict[bytes, list[bytes]] = {}
+        for name in names:
+            wanted, item = self._wanted[name], self._items.get(name)
+            others = () if item is None else item.has
+            peer = next((p for p in others if p not in wanted.asked and p in self._near), None)
+            if peer is None:
+                del self._wanted[name]
+                continue
+            wanted.asked[peer] = None
+            wanted.since_ms = now_ms
+            by_peer.setdefault(peer, []).append(name)
+        return [
+            Send(peer, Fetch(tuple(names[start : start + MAX_IDS])))
+            for peer, names in by_peer.items()
+            for start in range(0, len(names), MAX_IDS)
+        ]
+
+    # links
+
+    def _link_up(self, peer: bytes, masternode: bytes | None) -> list[Effect]:
+        effects: list[Effect] = []
+        if self._near.add(peer, masternode) and masternode is not None:
+            self._joined[masternode] = None
+            effects += self._start(LINKS, TELL_LINKS_MS)
+        if keys := self._near.keys_but(peer):
+            effects.append(Send(peer, Neighbours(keys, ())))
+        return [*effects, *self._offer(peer, None)]
+
+    def _offer(self, peer: bytes, authors: Mapping[bytes, None] | None) -> list[Effect]:
+        """Tell ``peer`` of what it may have missed: all, or what ``authors`` said."""
+        names = [
+            name
+            for name, item in self._items.held()
+            if (authors is None or item.author in authors) and self._lacks(peer, item)
+        ]
+        if names:
+            self._announcing.setdefault(peer, {}).update(dict.fromkeys(names))
+        return self._announce_soon()
+
+    def _link_down(self, peer: bytes, now_ms: int) -> list[Effect]:
+        self._announcing.pop(peer, None)
+        left = self._near.remove(peer)
+        self._items.forget_peer(peer)
+        late = [name for name, wanted in self._wanted.items() if wanted.last == peer]
+        effects = self._ask_others(late, now_ms)
+        if left is not None and self._joined.pop(left, 0) == 0:
+            effects += self._tell(Neighbours((), (left,)))
+        return effects
+
+    def _tell(self, message: Neighbours) -> list[Effect]:
+        return [Send(peer, message) for peer in self._near.peers]
+
+    def _told(self, peer: bytes, message: Neighbours) -> list[Effect]:
+        """``peer`` tells of its links; what it can get from a lost one no more is offered to it."""
+        try:
+            lost = self._near.take(peer, message)
+        except ValueError as error:
+            return [Blame(peer, TOO_MANY_KEYS_POINTS, str(error))]
+        return self._offer(peer, lost) if lost else []
