@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tests.consensus.fakes import (
     SLOT_MS,
     TIMING,
+    FakeAccusations,
     FakeArchive,
     FakeChain,
     FakeChecked,
@@ -57,6 +58,7 @@ class Desk:
     def __init__(self, weights: Sequence[int] = (100,) * 4, follows: bool = False) -> None:
         self.chain = FakeChain(make_genesis(list(weights)))
         self.archive = FakeArchive()
+        self.accusations = FakeAccusations()
         self.bodies: dict[bytes, Transaction] = {}
         self.rows: dict[tuple[str, bytes], bytes] = {}
         self.count = len(weights)
@@ -73,7 +75,7 @@ class Desk:
     def boot(self) -> None:
         """A new life on the same journal and chain."""
         settings = ConsensusSettings(self.chain_id, SLOT_MS, TIMING)
-        ports = Ports(self.chain, self.archive, self.bodies.get, verify)
+        ports = Ports(self.chain, self.archive, self.accusations, self.bodies.get, verify)
         self.machine = Consensus(settings, ports, self._identity)
 
     def restart(self) -> list[Effect]:

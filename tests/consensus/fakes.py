@@ -216,6 +216,16 @@ class FakeChain:
 
 
 @dataclass
+class FakeAccusations:
+    """Offers ``found``."""
+
+    found: tuple[bytes, ...] = ()
+
+    def evidence(self) -> tuple[bytes, ...]:
+        return self.found
+
+
+@dataclass
 class FakeArchive:
     """Offers ``pool``; objects as ``object_to`` says; remembers bans and when it was asked."""
 

@@ -11,10 +11,12 @@ from tests.consensus.desk import (
     peer,
     signals_in,
 )
-from tests.consensus.fakes import signing_key
+from tests.consensus.fakes import signing_key, verify
 from timecoin.consensus import early, events
 from timecoin.consensus.messages import CandidateMessage, Votes, candidate_statement
+from timecoin.quorum.evidence import check_evidence
 from timecoin.quorum.statement import NIL, VoteKind
+from timecoin.signal import Signal
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
 
@@ -117,6 +119,32 @@ class BadInput(SynchronousTestCase):
             seen += signals_in(effects, events.Equivocation)
             self.assertEqual(blames_in(effects), [])
         self.assertEqual(seen, [events.Equivocation(made[0], made[1])])
+        self.assertEqual(self.proved(seen[0]), (made[0].proposer, "double-proposal"))
+
+    def proved(self, signal: Signal) -> tuple[bytes, str]:
+        """What the evidence of an equivocation proves, by the rules of evidence themselves."""
+        assert isinstance(signal, events.Equivocation)
+        evidence = signal.evidence()
+        assert evidence is not None
+        chain = self.desk.chain
+        offence = check_evidence(evidence, chain, chain.genesis.chain_id, verify)
+        self.assertEqual(offence.height, 1)
+        return offence.signer, evidence.offence
+
+    def test_votes_become_evidence(self) -> None:
+        for kind in (VoteKind.PREPARE, VoteKind.PRECOMMIT):
+            first = self.desk.vote(1, NIL, kind)
+            second = self.desk.vote(1, b"\x07" * 32, kind)
+            self.desk.hear(1, first)
+            (signal,) = signals_in(self.desk.hear(2, second), events.Equivocation)
+            self.assertEqual(
+                self.proved(signal), (signing_key(1).public, f"double-{kind.name.lower()}")
+            )
+
+    def test_one_block_proposed_for_two_slots_is_no_evidence(self) -> None:
+        made = self.desk.proposal(1, self.desk.block(1))
+        again = msgspec.structs.replace(made, slot=made.slot + 1)
+        self.assertIsNone(events.Equivocation(made, again).evidence())
 
     def test_proposals_of_rounds_far_ahead_are_dropped(self) -> None:
         desk = self.desk

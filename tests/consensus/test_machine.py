@@ -155,6 +155,11 @@ class Proposing(SynchronousTestCase):
         self.assertEqual(header.timestamp_ms, self.desk.now_ms)
         self.assertEqual((header.round, header.slot), (0, self.desk.first_slot))
 
+    def test_proposes_the_evidence_that_waits(self) -> None:
+        self.desk.accusations.found = (b"one proof", b"another")
+        proposal = next(m for m in broadcasts(self.desk.collect()) if isinstance(m, Proposal))
+        self.assertEqual(proposal.block.body.evidence, (b"one proof", b"another"))
+
     def test_timestamp_is_above_the_parents_even_with_a_slow_clock(self) -> None:
         desk = self.desk
         (decided,) = signals_in(desk.collect(), events.Decided)

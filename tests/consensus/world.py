@@ -16,6 +16,7 @@ from tests.consensus.fakes import (
     GENESIS_MS,
     SLOT_MS,
     TIMING,
+    FakeAccusations,
     FakeArchive,
     FakeChain,
     make_genesis,
@@ -140,7 +141,7 @@ class World:
         else:
             identity = None
         settings = ConsensusSettings(self.genesis.chain_id, SLOT_MS, TIMING)
-        ports = Ports(peer.chain, peer.archive, peer.bodies.get, verify)
+        ports = Ports(peer.chain, peer.archive, FakeAccusations(), peer.bodies.get, verify)
         peer.machine = Consensus(settings, ports, identity)
         rows = tuple((table, key, value) for (table, key), value in sorted(peer.rows.items()))
         self.deliver(peer, events.Restore(rows))

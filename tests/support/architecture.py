@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("ledger", "p2p", "gossip"),
     ("masternodes", "mempool"),
     ("quorum",),
-    ("finality", "consensus"),
+    ("finality", "consensus", "evidence"),
     ("chain", "light"),
     ("sync", "wallet"),
     ("store", "rpc", "explorer", "metrics", "client"),

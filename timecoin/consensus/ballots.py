@@ -98,7 +98,7 @@ class Ballots:
             payments.certificates,
             payments.resolutions,
             avs_changes=(),
-            evidence=(),
+            evidence=ports.accusations.evidence(),
         )
         checked = ports.rules.assemble(
             contents,

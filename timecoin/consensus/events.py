@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from timecoin.consensus.messages import BlockVote, Proposal
 from timecoin.consensus.ports import CheckedBlock
 from timecoin.quorum.certificate import BlockCertificate
+from timecoin.quorum.evidence import Evidence, SignedBlock, double_signature
+from timecoin.quorum.statement import VoteKind
 from timecoin.signal import Signal
 
 # Events.
@@ -143,6 +145,24 @@ class Equivocation(Signal):
 
     first: BlockVote | Proposal
     second: BlockVote | Proposal
+
+    def evidence(self) -> Evidence | None:
+        """The proof; None for one block proposed twice, which nobody is jailed for."""
+        first, second = _signed(self.first), _signed(self.second)
+        if first.block_hash == second.block_hash:
+            return None
+        vote = self.first
+        if isinstance(vote, Proposal):
+            kind, signer = VoteKind.PROPOSAL, vote.proposer
+        else:
+            kind, signer = VoteKind(vote.kind), vote.voter
+        return double_signature(kind, vote.height, vote.round, signer, first, second)
+
+
+def _signed(message: BlockVote | Proposal) -> SignedBlock:
+    if isinstance(message, Proposal):
+        return SignedBlock(message.valid_round, message.slot, message.block.hash, message.signature)
+    return SignedBlock(0, 0, message.block_hash, message.signature)
 
 
 @dataclass(frozen=True, slots=True)

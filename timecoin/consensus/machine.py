@@ -6,7 +6,7 @@ and brings back after a restart what the journal knows. Does no I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from timecoin.consensus import events, resend
 from timecoin.consensus.agreement import RETRANSMIT_TIMER, ROUND_TIMER, Agreement
@@ -65,7 +65,7 @@ class Consensus:
     ) -> None:
         self._kept_bodies: dict[bytes, Transaction] = {}
         self._outer_find = ports.find
-        ports = Ports(ports.rules, ports.archive, self._find, ports.verify)
+        ports = replace(ports, find=self._find)
         signer = None if identity is None else Signer(identity.key)
         vrf_seed = None if identity is None else identity.vrf_seed
         self._found = Journaled()

@@ -151,11 +151,19 @@ class Archive(Protocol):
         """
 
 
+class Accusations(Protocol):
+    """Evidence that waits for a block (``evidence`` implements it)."""
+
+    def evidence(self) -> tuple[bytes, ...]:
+        """Encoded evidence that the next block may carry, oldest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All of it, as handed to the machine."""
 
     rules: BlockRules
     archive: Archive
+    accusations: Accusations
     find: FindBody
     verify: Verify

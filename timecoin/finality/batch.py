@@ -12,6 +12,7 @@ from timecoin import params
 from timecoin.crypto.keys import SigningKey
 from timecoin.crypto.merkle import merkle_root
 from timecoin.finality.context import Context
+from timecoin.finality.double_votes import DoubleVotes
 from timecoin.finality.messages import Answer, Query, Relay, VoteReply
 from timecoin.finality.parameters import (
     BAD_SIGNATURE_POINTS,
@@ -51,9 +52,10 @@ class Formed:
 class Batches:
     """The queue of transactions to be polled, and the polls under way."""
 
-    def __init__(self, context: Context, voter: Voter) -> None:
+    def __init__(self, context: Context, voter: Voter, double_votes: DoubleVotes) -> None:
         self._context = context
         self._voter = voter
+        self._double_votes = double_votes
         self._queue: dict[bytes, None] = {}
         self._polls: dict[int, Poll] = {}
         self._polled: dict[bytes, int] = {}
@@ -325,9 +327,13 @@ class Batches:
             for leaf, tx in enumerate(poll.batch)
             if leaf not in certified and self._is_waiting(tx)
         )
+        effects: list[Effect] = []
         if failed:
             self._repeat(failed, now_ms)
-        return self.flush(now_ms) if self._queue and (full or not self._expected) else []
+            effects += self._double_votes.poll_failed(poll, failed)
+        if self._queue and (full or not self._expected):
+            effects += self.flush(now_ms)
+        return effects
 
     def _repeat(self, failed: tuple[bytes, ...], now_ms: int) -> None:
         if len(self._failed) >= MAX_RETRIES:

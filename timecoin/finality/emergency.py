@@ -11,6 +11,7 @@ from timecoin.codec import Bytes32, Wire, encode
 from timecoin.crypto.hashing import blake3_256
 from timecoin.finality.certificates import Certificates
 from timecoin.finality.context import Context
+from timecoin.finality.double_votes import DoubleVotes
 from timecoin.finality.events import EmergencyRaised
 from timecoin.machine import Effect, Emit, Record
 from timecoin.quorum.bitmap import has_leaf
@@ -43,9 +44,12 @@ class Emergency:
 class Emergencies:
     """All emergencies ever seen by this node, up to a bound."""
 
-    def __init__(self, context: Context, certificates: Certificates) -> None:
+    def __init__(
+        self, context: Context, certificates: Certificates, double_votes: DoubleVotes
+    ) -> None:
         self._context = context
         self._certificates = certificates
+        self._double_votes = double_votes
         self._found: dict[bytes, Emergency] = {}
 
     def __len__(self) -> int:
@@ -61,7 +65,7 @@ class Emergencies:
 
     def check(self, txid: bytes) -> list[Effect]:
         """``txid`` has become certified with its body at hand: does that contradict another?"""
-        effects: list[Effect] = []
+        effects = self._double_votes.check(txid)
         for other in self.opponents(txid):
             first, second = sorted((txid, other))
             key = blake3_256(first + second)

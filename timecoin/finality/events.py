@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from timecoin.ledger.block import Block
 from timecoin.ledger.transaction import Transaction
+from timecoin.quorum.evidence import Evidence
 from timecoin.signal import Signal
 
 
@@ -100,3 +101,10 @@ class EmergencyRaised(Signal):
     first: bytes
     second: bytes
     signers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictingVotesSeen(Signal):
+    """A member has voted for two conflicting transactions (PROTOCOL 6, Evidence)."""
+
+    evidence: Evidence

@@ -46,6 +46,8 @@ MAX_EARLY_BLOCKS = 2
 MAX_TALLIED_TIPS = 3
 """Tips per certificate for which receipts are collected: the newest ones."""
 MAX_RETRIES = 1_024
+MAX_FAILED_POLLS = 64
+"""Polls without certificate whose votes are remembered: 1 MB of bodies each at most."""
 MAX_LINK_UP_CERTIFICATES = 1_000
 MAX_ANSWERED = 4
 """Certificates sent in answer to one question, and bodies asked for at a time."""

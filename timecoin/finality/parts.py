@@ -11,6 +11,7 @@ from timecoin.finality.certificates import Certificates
 from timecoin.finality.contests import Contests
 from timecoin.finality.context import Context
 from timecoin.finality.custody import Custody
+from timecoin.finality.double_votes import DoubleVotes
 from timecoin.finality.early import Early
 from timecoin.finality.emergency import Emergencies
 from timecoin.finality.history import History
@@ -49,9 +50,10 @@ def make_parts(context: Context) -> Parts:
     """Fresh parts around ``context``."""
     contests = Contests(context.params, context.pool)
     voter = Voter(context.chain_id, context.chain, context.pool, contests)
-    batches = Batches(context, voter)
     certificates = Certificates()
-    emergencies = Emergencies(context, certificates)
+    double_votes = DoubleVotes(context, certificates)
+    batches = Batches(context, voter, double_votes)
+    emergencies = Emergencies(context, certificates, double_votes)
     history = History()
     intake = Intake(context, voter, contests, batches, certificates, emergencies, history)
     book = ReceiptBook(context)

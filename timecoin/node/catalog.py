@@ -25,6 +25,7 @@ from timecoin.finality.messages import (
 )
 from timecoin.gossip.messages import Announce, Fetch, Neighbours
 from timecoin.mempool.messages import GetTransactions, Transactions
+from timecoin.quorum.evidence import MAX_EVIDENCE_BYTES, Evidence
 from timecoin.sync.messages import Blocks, GetBlocks, TipAnnounce
 
 
@@ -36,6 +37,7 @@ class Owner(enum.Enum):
     FINALITY = "finality"
     CONSENSUS = "consensus"
     SYNC = "sync"
+    EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ MESSAGES: dict[int, Known] = {
     64: Known(TipAnnounce, SMALL, Owner.SYNC),
     65: Known(GetBlocks, SMALL, Owner.SYNC),
     66: Known(Blocks, FRAME, Owner.SYNC),
+    80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
 }
 
 KIND_OF: dict[type[Wire], int] = {known.type: kind for kind, known in MESSAGES.items()}

@@ -70,6 +70,7 @@ def rpc_service(
             finality=node.finality,
             finality_params=node.finality_params,
             consensus=node.consensus,
+            evidence=node.evidence,
             sync=node.sync,
             peers=peers,
             message_names=MESSAGE_NAMES,

@@ -21,6 +21,7 @@ from twisted.logger import (
 
 from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus
+from timecoin.evidence.events import EvidenceHeld
 from timecoin.finality.events import EmergencyRaised
 from timecoin.ledger.amount import format_time
 from timecoin.node.node import Node
@@ -83,7 +84,7 @@ class NodeLog:
         observe(node, consensus.PrepareQuorum, self.prepare_quorum)
         observe(node, consensus.PrecommitCast, self.precommit_cast)
         observe(node, consensus.PrecommitQuorum, self.precommit_quorum)
-        observe(node, consensus.Equivocation, self.equivocation)
+        observe(node, EvidenceHeld, self.evidence_held)
         observe(node, consensus.SafetyBroken, self.safety_broken)
         observe(node, BlockConnected, self.finalized)
         observe(node, ForkFound, self.fork_found)
@@ -138,15 +139,13 @@ class NodeLog:
         """A quorum precommitted."""
         self._vote("precommit consensus on", fact)
 
-    def equivocation(self, fact: consensus.Equivocation) -> None:
-        """Somebody signed twice."""
+    def evidence_held(self, fact: EvidenceHeld) -> None:
+        """Somebody signed twice, and this node has the proof."""
         _consensus.error(
-            "evidence: two signatures of one member at height {height} round {round}: "
-            "{first!r} and {second!r}",
-            height=fact.first.height,
-            round=fact.first.round,
-            first=fact.first,
-            second=fact.second,
+            "evidence: {offence} of {signer} at height {height}",
+            offence=fact.evidence.offence,
+            signer=fact.evidence.signer.hex(),
+            height=fact.evidence.height,
         )
 
     def safety_broken(self, fact: consensus.SafetyBroken) -> None:

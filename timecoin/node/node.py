@@ -14,6 +14,8 @@ from timecoin.consensus.ports import Ports
 from timecoin.consensus.seat import ConsensusSettings, Identity
 from timecoin.crypto.keys import VerifiedCache
 from timecoin.driver import Driver
+from timecoin.evidence import events as evidence_events
+from timecoin.evidence.machine import EvidencePool
 from timecoin.finality import events as finality_events
 from timecoin.finality.machine import Finality
 from timecoin.gossip.machine import Gossip
@@ -84,13 +86,14 @@ class Node:
             rng=runtime.rng("finality"),
             verify=verify,
         )
+        self.evidence = EvidencePool(genesis.chain_id, self.chain, verify)
         self.consensus = Consensus(
             ConsensusSettings(
                 chain_id=genesis.chain_id,
                 slot_ms=genesis.slot_ms,
                 timing=params.CONSENSUS_TIMING[params.Network(genesis.network)],
             ),
-            Ports(self.chain, self.finality, self.exchange.find, verify),
+            Ports(self.chain, self.finality, self.evidence, self.exchange.find, verify),
             settings.identity,
         )
         self.sync = Sync(self.chain, self.exchange.find)
@@ -107,6 +110,7 @@ class Node:
             Owner.FINALITY: self.finality,
             Owner.CONSENSUS: self.consensus,
             Owner.SYNC: self.sync,
+            Owner.EVIDENCE: self.evidence,
         }
         runtime.network.set_listener(Router(self.driver, messenger, self.gossip, machines))
         runtime.network.set_height(self.chain.tip_height)
@@ -117,6 +121,7 @@ class Node:
             (table, key, value) for table in JOURNAL for key, value in self._journal.rows(table)
         )
         self.driver.deliver(self.finality, finality_events.Restore(rows))
+        self.driver.deliver(self.evidence, evidence_events.Restore(rows))
         self.driver.deliver(self.consensus, consensus_events.Restore(rows))
         self.driver.deliver(self.consensus, consensus_events.Start())
 

@@ -1,7 +1,8 @@
 """Who hears what: every signal is joined to its listeners on this page, and nowhere else.
 
 transaction:  submit -> finality -> (certified, final) -> consensus takes it into a block
-block:        consensus | sync -> chain.commit -> pool, finality, consensus, sync
+block:        consensus | sync -> chain.commit -> pool, finality, consensus, sync, evidence
+offence:      consensus | finality -> evidence -> consensus takes it into a block
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus_events
+from timecoin.evidence import events as evidence_events
 from timecoin.finality import events as finality_events
 from timecoin.mempool.exchange import BodiesFetched, Fetch
 from timecoin.node.node import Node
@@ -37,6 +39,7 @@ def wire(node: Node, network: Network) -> None:
         deliver(node.finality, finality_events.Connected(block.block, block.transactions))
         deliver(node.consensus, consensus_events.NewTip())
         deliver(node.sync, sync_events.NewTip())
+        deliver(node.evidence, evidence_events.NewTip())
 
     def fetched(bodies: BodiesFetched) -> None:
         deliver(node.consensus, consensus_events.BodiesFetched(bodies.wtxids))
@@ -55,6 +58,14 @@ def wire(node: Node, network: Network) -> None:
     def safety_broken(proof: consensus_events.SafetyBroken) -> None:
         publish(node.chain.record_fork(proof.first, proof.second))
 
+    def equivocation(found: consensus_events.Equivocation) -> None:
+        evidence = found.evidence()
+        if evidence is not None:
+            deliver(node.evidence, evidence_events.Witnessed(evidence))
+
+    def conflicting_votes(found: finality_events.ConflictingVotesSeen) -> None:
+        deliver(node.evidence, evidence_events.Witnessed(found.evidence))
+
     signals.subscribe(consensus_events.Decided, commit)
     signals.subscribe(sync_events.BlockSynced, commit)
     signals.subscribe(BlockConnected, connected)
@@ -64,6 +75,8 @@ def wire(node: Node, network: Network) -> None:
     signals.subscribe(sync_events.CatchingUp, catching_up)
     signals.subscribe(sync_events.SecondCertificate, second_certificate)
     signals.subscribe(consensus_events.SafetyBroken, safety_broken)
+    signals.subscribe(consensus_events.Equivocation, equivocation)
+    signals.subscribe(finality_events.ConflictingVotesSeen, conflicting_votes)
 
 
 def observe(node: Node, kind: type[S], listener: Callable[[S], None]) -> None:

@@ -121,6 +121,15 @@ class Evidence(Wire, frozen=True):
         return self.proof.signer
 
     @property
+    def offence(self) -> str:
+        """What the accused did, in the words of RPC and log; of checked evidence."""
+        match self.proof:
+            case DoubleSignature(kind=kind):
+                return f"double-{VoteKind(kind).name.lower()}"
+            case ConflictingVotes():
+                return "conflicting-votes"
+
+    @property
     def height(self) -> int:
         """When the offence was complete: the height voted on, or the later of two anchors."""
         match self.proof:

@@ -40,6 +40,7 @@ from timecoin.rpc.methods.transactions import TransactionMethods
 from timecoin.rpc.methods.wallet import WalletMethods
 from timecoin.rpc.ports import (
     ConsensusReader,
+    EvidenceReader,
     FinalityReader,
     PeerReader,
     PoolReader,
@@ -66,6 +67,7 @@ class NodeParts:
     finality: FinalityReader
     finality_params: FinalityParams
     consensus: ConsensusReader
+    evidence: EvidenceReader
     sync: SyncReader
     peers: PeerReader
     message_names: Mapping[int, str]
@@ -96,7 +98,15 @@ def make_catalog(parts: NodeParts) -> Catalog:
     """Everything that the JSON-RPC interface of a node offers."""
     network = Network(parts.genesis.network)
     views, finality, clock = parts.views, parts.finality, parts.clock
-    condition = Condition(clock, parts.genesis.slot_ms, views, finality, parts.sync, parts.running)
+    condition = Condition(
+        clock,
+        parts.genesis.slot_ms,
+        views,
+        finality,
+        parts.sync,
+        parts.running,
+        lambda: _is_accused(parts),
+    )
     lookup = Lookup(parts.genesis, views, parts.pool)
     waiters = FinalityWaiters()
     wait = FinalityWait(clock, finality, waiters)
@@ -140,6 +150,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
             finality,
             parts.finality_params,
             parts.consensus,
+            parts.evidence,
             condition,
         ),
         NetworkMethods(
@@ -159,3 +170,9 @@ def _waiting(parts: NodeParts) -> Iterator[tuple[Transaction, Status]]:
         entry, known = parts.pool.entry(txid), parts.finality.status(txid)
         if entry is not None and known is not None:
             yield entry.tx, known.status
+
+
+def _is_accused(parts: NodeParts) -> bool:
+    """Whether this node's own voting key has signed twice."""
+    own = parts.identity.voting_pubkey
+    return any(evidence.signer == own for evidence in parts.evidence.held)

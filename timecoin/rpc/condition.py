@@ -25,14 +25,19 @@ class Condition:
         finality: FinalityReader,
         sync: SyncReader,
         running: Callable[[], bool],
+        accused: Callable[[], bool],
     ) -> None:
-        """``running``: whether the loop that runs the node's machines still turns."""
+        """``running``: whether the loop that runs the node's machines still turns.
+
+        ``accused``: whether there is evidence that this node's voting key signed twice.
+        """
         self._clock = clock
         self._slot_ms = slot_ms
         self._views = views
         self._finality = finality
         self._sync = sync
         self._running = running
+        self._accused = accused
 
     @property
     def now_ms(self) -> int:
@@ -62,6 +67,11 @@ class Condition:
         if self.tip_age_ms > STALE_SLOTS * self._slot_ms:
             found.append(
                 f"no block for {self.tip_age_ms // 1000} s: the tip is older than two slots"
+            )
+        if self._accused():
+            found.append(
+                "this node's voting key has signed twice: does another process use it? "
+                "The masternode is about to be jailed"
             )
         fork_height = self._views.fork_height
         if fork_height is not None:

@@ -13,6 +13,7 @@ from timecoin.finality.views import Statistics
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.mempool.entry import PoolEntry, PoolStats, Verdict
 from timecoin.p2p.ports import PeerInfo
+from timecoin.quorum.evidence import Evidence
 from timecoin.wallet.history import Effect, FindOutput
 
 Submit = Callable[[Transaction], Verdict]
@@ -80,6 +81,14 @@ class FinalityReader(Protocol):
     @property
     def emergencies(self) -> tuple[Emergency, ...]:
         """Conflicting certificates that this node has ever seen."""
+
+
+class EvidenceReader(Protocol):
+    """Port: proofs of double signing (``evidence.machine.EvidencePool``)."""
+
+    @property
+    def held(self) -> tuple[Evidence, ...]:
+        """Checked evidence that no block has settled yet, oldest first."""
 
 
 class SyncReader(Protocol):

@@ -40,6 +40,7 @@ JOURNAL = (
     "finals",
     "bans",
     "emergencies",
+    "evidence",
     "consensus",
     "bodies",
     "peers",

@@ -130,6 +130,7 @@ class RpcNode:
             finality=node.finality,
             finality_params=node.finality_params,
             consensus=node.consensus,
+            evidence=node.evidence,
             sync=node.sync,
             peers=self._port,
             message_names=MESSAGE_NAMES,

@@ -7,13 +7,16 @@ from decimal import Decimal
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.quorum.proofs import signed_twice
 from tests.rpc.methods.net import RpcNet, RpcTestCase, node_id
 from tests.support import ledger_kit
 from timecoin import __version__
 from timecoin.crypto.address import encode_address
+from timecoin.evidence.events import Witnessed
 from timecoin.finality.emergency import Emergency, EmergencyRow
 from timecoin.params import Network
 from timecoin.quorum.certificate import BatchCertificate
+from timecoin.quorum.evidence import decode_evidence
 from timecoin.rpc.blocks import seconds_json
 from timecoin.rpc.errors import INVALID_PARAMETER, INVALID_PARAMS, TYPE_ERROR, WARMING_UP
 from timecoin.rpc.methods.network import version_number
@@ -157,6 +160,24 @@ class AgreementTests(RpcTestCase):
         (proof,) = self.call("getconsensusinfo")["evidence"]
         self.assertEqual(proof["transactions"], ["01" * 32, "02" * 32])
         self.assertEqual(proof["signers"], ["03" * 32])
+
+    def test_evidence_of_a_member(self) -> None:
+        culprit = ledger_kit.validator(1)
+        evidence = signed_twice(culprit, self.net.genesis.chain_id, 1)
+        self.node.node.driver.deliver(self.node.node.evidence, Witnessed(evidence))
+        self.net.run(0.1)
+        (proof,) = self.call("getconsensusinfo")["evidence"]
+        self.assertEqual((proof["type"], proof["height"]), ("double-prepare", 1))
+        self.assertEqual(proof["signers"], [culprit.public.hex()])
+        self.assertEqual(decode_evidence(bytes.fromhex(proof["hex"])).hash.hex(), proof["hash"])
+
+    def test_evidence_against_this_node_is_a_warning(self) -> None:
+        own = ledger_kit.validator(0)
+        evidence = signed_twice(own, self.net.genesis.chain_id, 1)
+        self.node.node.driver.deliver(self.node.node.evidence, Witnessed(evidence))
+        self.net.run(0.1)
+        warnings = self.call("getblockchaininfo")["warnings"]
+        self.assertIn("has signed twice", str(warnings))
 
     def test_avalanchestatus(self) -> None:
         before = self.call("getavalanchestatus")

@@ -10,7 +10,7 @@ from timecoin.rpc.blocks import seconds_json
 from timecoin.rpc.condition import Condition
 from timecoin.rpc.errors import WARMING_UP, RpcError
 from timecoin.rpc.method import rpc_method
-from timecoin.rpc.ports import ConsensusReader, FinalityReader, PoolReader
+from timecoin.rpc.ports import ConsensusReader, EvidenceReader, FinalityReader, PoolReader
 from timecoin.rpc.rendering import Json
 
 
@@ -25,6 +25,7 @@ class AgreementMethods:
         finality: FinalityReader,
         finality_params: FinalityParams,
         consensus: ConsensusReader,
+        evidence: EvidenceReader,
         condition: Condition,
     ) -> None:
         self._genesis = genesis
@@ -33,6 +34,7 @@ class AgreementMethods:
         self._finality = finality
         self._params = finality_params
         self._consensus = consensus
+        self._evidence = evidence
         self._condition = condition
 
     @rpc_method()
@@ -40,7 +42,8 @@ class AgreementMethods:
         """Where the vote on the next block stands, by the weights of the tip's active set.
 
         round is -1 before the first; slot is the newest that has begun, next_slot_in the seconds
-        to the next. evidence holds the proofs of double signing that this node has seen.
+        to the next. evidence holds proofs of double signing: those that no block carries yet, with
+        their canonical bytes as hex, and all pairs of conflicting certificates seen by this node.
         """
         view = self._consensus.view()
         if view is None:
@@ -79,6 +82,16 @@ class AgreementMethods:
                 "root": members.root.hex(),
             },
             "evidence": [
+                {
+                    "type": proof.offence,
+                    "signers": [proof.signer.hex()],
+                    "height": proof.height,
+                    "hash": proof.hash.hex(),
+                    "hex": proof.encoded.hex(),
+                }
+                for proof in self._evidence.held
+            ]
+            + [
                 {
                     "type": "conflicting-certificates",
                     "transactions": [pair.row.first.hex(), pair.row.second.hex()],
