@@ -20,7 +20,7 @@ SIM_OPTIONS ?= --nodes 7 --payments 200
 TOOLS ?= bash debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian man-db nginx-light \
   openssh-client prometheus shellcheck systemd util-linux
 
-.PHONY: help install demo devnet test check-long lint format docs sim bench bench-rpc tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim bench bench-rpc deb deb-test tools pins clean
 
 help:
 	@echo "make demo        three validators pay, finalize, crash and recover on this machine"
@@ -31,6 +31,8 @@ help:
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
+	@echo "make deb         the Debian package of this machine's release, in dist/"
+	@echo "make deb-test    its life in a clean system: install, run, upgrade, remove, purge (as root)"
 	@echo "make install     $(VENV) with everything (the other targets call it)"
 	@echo "make tools       Debian packages that some tests use (as root)"
 	@echo "make clean       removes $(VENV) and everything that was generated"
@@ -89,6 +91,12 @@ bench: install
 
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py
+
+deb:
+	@debian/build.sh
+
+deb-test: deb
+	@debian/deb-test.sh
 
 # Installs what is missing, and says nothing when nothing is. Daemons among the packages are not started:
 # tests run their own.

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Builds dist/timecoin_VERSION_amd64.deb for the release that this machine runs (`make deb`).
+#
+# Wheels of the versions in constraints.txt are fetched once into build/deb/wheels; the package itself is
+# built without the network. VERSION is that of debian/changelog with the release behind it, so that
+# an upgrade of the system brings the package for its new Python.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "deb: $*"; }
+stop() { echo "deb: $*" >&2; exit 1; }
+
+for tool in dh_virtualenv dpkg-buildpackage; do
+    command -v "$tool" >/dev/null || stop "$tool is missing: sudo make tools"
+done
+python=/usr/bin/python3
+"$python" -c 'import ensurepip, venv' 2>/dev/null || stop "python3-venv is needed: sudo make tools"
+
+# shellcheck source=/dev/null
+. /etc/os-release
+source_version=$(dpkg-parsechangelog -S Version)
+version="$source_version+$ID${VERSION_ID:-}"
+work=build/deb/timecoin-$version
+wheels=$PWD/build/deb/wheels-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+if ! cmp -s constraints.txt "$wheels/.constraints" || ! cmp -s setup.cfg "$wheels/.setup"; then
+    say "fetching wheels into $wheels"
+    rm -rf "$wheels" build/deb/venv
+    mkdir -p "$wheels"
+    "$python" -m venv build/deb/venv
+    "$python" - >"$wheels/.wanted" <<'PYTHON'
+import configparser
+
+settings = configparser.ConfigParser()
+settings.read("setup.cfg")
+print(settings["options"]["install_requires"])
+print("setuptools\nwheel")
+PYTHON
+    build/deb/venv/bin/pip download -q --disable-pip-version-check --only-binary :all: \
+        -c constraints.txt -r "$wheels/.wanted" -d "$wheels"
+    cp constraints.txt "$wheels/.constraints"
+    cp setup.cfg "$wheels/.setup"
+fi
+
+say "building timecoin $version"
+rm -rf "$work"
+mkdir -p "$work" dist
+git ls-files -z --cached --others --exclude-standard -- . ':!tests' ':!benchmarks' \
+    | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory "$work"
+cp -r "$wheels" "$work/wheels"
+sed -i "1s/($source_version)/($version)/" "$work/debian/changelog"
+(cd "$work" && dpkg-buildpackage --build=binary --no-sign) >build/deb/build.log 2>&1 \
+    || { tail -n 30 build/deb/build.log >&2; stop "failed; build/deb/build.log has it all"; }
+mv "build/deb/timecoin_${version}_amd64.deb" "build/deb/timecoin_${version}_amd64.changes" \
+    "build/deb/timecoin_${version}_amd64.buildinfo" dist/
+say "dist/timecoin_${version}_amd64.deb"
