@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 HEADERS = "headers"
 """height -> Header."""
 BODIES = "block_bodies"
@@ -64,6 +66,10 @@ TABLES = (
     WALLET,
     *JOURNAL,
 )
+
+ADDED: Mapping[str, int] = {ADDRESS_UNSPENT: 2, ADDRESS_HISTORY: 2, "evidence": 3}
+"""Tables that came after the first layout, with the layout that brought them (``schema``): a store
+that is older gets them when it is opened."""
 
 META_SCHEMA = b"schema"
 META_GENESIS = b"genesis"

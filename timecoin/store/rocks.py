@@ -24,7 +24,7 @@ from rocksdict import (
 )
 
 from timecoin.store.engine import DataDirectoryInUse, Row, StoreError
-from timecoin.store.keys import TABLES
+from timecoin.store.keys import ADDED, TABLES
 
 _MIB = 1 << 20
 _BLOCK_CACHE_BYTES = 64 * _MIB
@@ -74,8 +74,8 @@ class RocksEngine:
 
         :class:`DataDirectoryInUse` when another process has it; :class:`StoreError` when it
         cannot be opened for another reason, such as a table this version does not know. A store
-        without some of ``tables`` is another version's: it is refused as it is, because with a
-        table more that version could not open it either.
+        of an earlier layout gets the tables in ``keys.ADDED``, after which that version cannot open
+        it any more; one that lacks others is refused as it is.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class RocksEngine:
             raise StoreError(f"cannot create the data directory {directory}: {error}") from error
         options = _options(Cache(_BLOCK_CACHE_BYTES))
         missing = _missing_tables(directory, tables, options)
-        if missing:
+        if not ADDED.keys() >= set(missing):
             raise StoreError(
                 f"the store in {directory} has another layout (without {', '.join(missing)}): "
                 "use the version that made it, or a new data directory"
