@@ -33,6 +33,7 @@ from timecoin.machine import (
     Spread,
     TimerFired,
 )
+from timecoin.mempool.exchange import BodiesFetched
 from timecoin.quorum.statement import NIL, VoteKind
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
@@ -100,7 +101,7 @@ class Fuzz(SynchronousTestCase):
                             LinkUp(peer(index), signing_key(index).public),
                             LinkDown(peer(index)),
                             events.NewTip(),
-                            events.BodiesFetched(()),
+                            BodiesFetched(()),
                         ]
                     )
                 )

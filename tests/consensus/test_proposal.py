@@ -13,6 +13,7 @@ from timecoin.consensus.messages import Proposal
 from timecoin.consensus.timeouts import Timeout
 from timecoin.ledger.block import Block, Resolution
 from timecoin.machine import Record, TimerFired
+from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.quorum.statement import NIL, VoteKind
 
 
@@ -227,17 +228,17 @@ class Bodies(Case):
         block = self.desk.block(self.first, transactions=transactions)
         effects = self.desk.hear(self.first, self.desk.proposal(self.first, block))
         self.assertEqual(votes_in(effects), [])
-        (wanted,) = signals_in(effects, events.BodiesWanted)
-        assert isinstance(wanted, events.BodiesWanted)
+        (wanted,) = signals_in(effects, BodiesWanted)
+        assert isinstance(wanted, BodiesWanted)
         self.assertEqual(set(wanted.wtxids), {tx.wtxid for tx in transactions})
         self.assertEqual(wanted.peers[0], peer(self.first))
         for transaction in transactions[:2]:
             self.desk.bodies[transaction.wtxid] = transaction
-        effects = self.desk.do(events.BodiesFetched(()))
+        effects = self.desk.do(BodiesFetched(()))
         self.assertEqual(votes_in(effects), [])
-        self.assertEqual(signals_in(effects, events.BodiesWanted), [])
+        self.assertEqual(signals_in(effects, BodiesWanted), [])
         self.desk.bodies[transactions[2].wtxid] = transactions[2]
-        effects = self.desk.do(events.BodiesFetched(()))
+        effects = self.desk.do(BodiesFetched(()))
         self.assertEqual(votes_in(effects), [block.hash])
 
     def test_those_of_rounds_long_past_are_wanted_no_more(self) -> None:
@@ -248,7 +249,7 @@ class Bodies(Case):
             for index in (1, 2, 3):
                 self.desk.hear(index, self.desk.vote(index, NIL, VoteKind.PRECOMMIT, round_))
             effects = self.desk.do(TimerFired(("retransmit", 1)))
-            self.assertEqual(len(signals_in(effects, events.BodiesWanted)), wanted)
+            self.assertEqual(len(signals_in(effects, BodiesWanted)), wanted)
 
     def test_none_come_in_time(self) -> None:
         self.begin()
@@ -265,7 +266,7 @@ class Bodies(Case):
             effects = self.desk.hear(index, self.desk.vote(index, block.hash, VoteKind.PRECOMMIT))
         self.assertEqual(signals_in(effects, events.Decided), [])
         self.desk.bodies[transaction.wtxid] = transaction
-        effects = self.desk.do(events.BodiesFetched((transaction.wtxid,)))
+        effects = self.desk.do(BodiesFetched((transaction.wtxid,)))
         (decided,) = signals_in(effects, events.Decided)
         assert isinstance(decided, events.Decided)
         self.assertEqual(decided.checked.block, block)

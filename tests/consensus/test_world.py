@@ -21,6 +21,7 @@ from timecoin.consensus.messages import BlockVote, Proposal, Votes
 from timecoin.consensus.ports import FindBody
 from timecoin.ledger.block import Block
 from timecoin.ledger.rules import RuleBroken
+from timecoin.mempool.exchange import BodiesWanted
 from timecoin.quorum.statement import NIL, VoteKind
 
 
@@ -112,7 +113,7 @@ class Together(SynchronousTestCase):
         world.check_agreement()
         entries = [e.txid for b in world.peers[2].chain.blocks for e in b.body.entries]
         self.assertEqual(sorted(entries), sorted(tx.txid for tx in transactions))
-        self.assertTrue(world.peers[1].said(events.BodiesWanted))
+        self.assertTrue(world.peers[1].said(BodiesWanted))
 
 
 class Faulty(SynchronousTestCase):

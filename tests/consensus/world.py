@@ -47,6 +47,7 @@ from timecoin.machine import (
     StopTimer,
     TimerFired,
 )
+from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.quorum.statement import VoteKind
 from timecoin.signal import Signal
 
@@ -265,7 +266,7 @@ class World:
                 archived = {tx.txid for tx in checked.transactions}
                 peer.archive.pool = [tx for tx in peer.archive.pool if tx.txid not in archived]
                 self.deliver(peer, events.NewTip())
-            case events.BodiesWanted(_, wtxids):
+            case BodiesWanted(_, wtxids):
                 self.at(self.rng.randint(20, 100), lambda: self._fetch(peer, wtxids))
 
     def _fetch(self, peer: Peer, wtxids: tuple[bytes, ...]) -> None:
@@ -274,7 +275,7 @@ class World:
                 found = {w: other.bodies[w] for w in wtxids if w in other.bodies}
                 if found:
                     peer.bodies.update(found)
-                    self.deliver(peer, events.BodiesFetched(tuple(found)))
+                    self.deliver(peer, BodiesFetched(tuple(found)))
 
     def _sync(self, peer: Peer) -> None:
         """What the sync package does: fetch the next certified block from a peer that has it."""

@@ -24,7 +24,7 @@ from timecoin.sync.messages import TipAnnounce
 
 A, B, C = (name * 32 for name in (b"a", b"b", b"c"))
 STAKED, OTHER = b"s" * 32, b"o" * 32
-TIP = TipAnnounce(height=1, hash=bytes(32))
+TIP = TipAnnounce(height=1, hash=bytes(32), first_body=1)
 
 
 class Links:

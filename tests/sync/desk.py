@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Callable
 
 from tests.chain.net import Net
-from timecoin.chain.commit import BlockConnected, Chain, ForkFound
+from timecoin.chain.commit import BlockConnected, Chain
+from timecoin.chain.headers import HeaderChain
 from timecoin.codec import Wire, decode, encode
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import (
@@ -22,13 +23,14 @@ from timecoin.machine import (
     StopTimer,
     TimerFired,
 )
+from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.params import MAX_FRAME_BYTES
 from timecoin.signal import Signal
 from timecoin.sync.events import (
     BlockSynced,
-    BodiesFetched,
-    BodiesWanted,
     CatchingUp,
+    HeadersStored,
+    HeadersSynced,
     NewTip,
     SecondCertificate,
 )
@@ -43,12 +45,16 @@ Rewrite = Callable[[bytes, Wire], Wire | None]
 class Desk:
     """One node; ``rewrite`` makes it dishonest or its line a bad one."""
 
-    def __init__(self, world: World, name: bytes, chain: Chain) -> None:
+    def __init__(
+        self, world: World, name: bytes, chain: Chain, checkpoints: dict[int, bytes] | None
+    ) -> None:
         self.world = world
         self.name = name
         self.chain = chain
         self.bodies: dict[bytes, Transaction] = {}
-        self.sync = Sync(chain, self.find)
+        net = world.net
+        self.headers = HeaderChain(net.genesis, chain._store, net.verify, chain.tip, checkpoints)
+        self.sync = Sync(chain, self.headers, self.find)
         self.rewrite: Rewrite = lambda receiver, message: message
         self.serves_bodies = True
         self.blamed: list[tuple[bytes, int, str]] = []
@@ -117,10 +123,11 @@ class Desk:
                 self.world.at(DELAY_MS, lambda: self.fetch(peers, wtxids))
             case CatchingUp(active):
                 self.changes.append(active)
-            case SecondCertificate(certificate):
-                found = self.chain.witness(certificate)
-                assert isinstance(found, ForkFound)
-                self.signals.append(found)
+            case HeadersSynced(headers):
+                self.headers.append(headers)
+                self.world.at(0, lambda: self.deliver(HeadersStored()))
+            case SecondCertificate(first, second):
+                self.signals.append(self.chain.record_fork(first, second))
 
     def fetch(self, peers: tuple[bytes, ...], wtxids: tuple[bytes, ...]) -> None:
         for name in peers:
@@ -146,9 +153,14 @@ class World:
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
 
-    def desk(self, name: str, chain: Chain | None = None) -> Desk:
+    def desk(
+        self,
+        name: str,
+        chain: Chain | None = None,
+        checkpoints: dict[int, bytes] | None = None,
+    ) -> Desk:
         key = name.encode().ljust(32, b"-")
-        desk = Desk(self, key, chain or self.net.chain())
+        desk = Desk(self, key, chain or self.net.chain(), checkpoints)
         self.desks[key] = desk
         return desk
 

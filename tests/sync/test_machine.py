@@ -12,15 +12,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.chain.net import Contents, Net, rebody, reseal
 from tests.sync.desk import Desk, Rewrite, World
 from timecoin.chain.commit import Chain, ForkFound
+from timecoin.chain.headers import CertifiedHeader
 from timecoin.codec import Wire
-from timecoin.ledger.block import Block
 from timecoin.machine import LinkUp, Received, TimerFired
-from timecoin.sync import machine as sync_machine
+from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
+from timecoin.store.memory import MemoryEngine
+from timecoin.sync import bodies as sync_bodies
+from timecoin.sync import headers as sync_headers
 from timecoin.sync import serve
-from timecoin.sync.events import BlockSynced, BodiesFetched, HistoryRefused, NewTip
-from timecoin.sync.messages import Blocks, GetBlocks, TipAnnounce
+from timecoin.sync.events import BlockSynced, HeadersStored, HistoryRefused, NewTip
+from timecoin.sync.messages import BlockBody, Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
 from timecoin.sync.peers import Peers
-from timecoin.sync.requests import KEPT_LATE, Requests
+from timecoin.sync.requests import KEPT_LATE, Purpose, Requests
 
 NET = Net()
 
@@ -36,8 +39,26 @@ def long_chain(blocks: int, payments: bool = False) -> Chain:
     return chain
 
 
+def forged_chain(blocks: int) -> Chain:
+    """History that the same keys have signed as well, longer or shorter than the true one."""
+    chain = NET.chain()
+    for _ in range(blocks):
+        checked = NET.make(chain, member=1)
+        chain.commit(checked, NET.finalize(checked.block))
+    return chain
+
+
+def resealed(item: CertifiedHeader, **changes: object) -> CertifiedHeader:
+    """``item`` with header fields changed and a certificate that is one in name only."""
+    header = msgspec.structs.replace(item.header, **changes)
+    certificate = msgspec.structs.replace(item.certificate, block_hash=header.hash)
+    return CertifiedHeader(header, certificate, item.members)
+
+
 LONG = long_chain(12)
+SHORT = long_chain(5)
 PAYING = long_chain(5, payments=True)
+FORGED, FORGED_SHORT = forged_chain(20), forged_chain(5)
 
 
 def only(kind: type[Wire], change: Rewrite) -> Rewrite:
@@ -50,7 +71,8 @@ class SyncTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = World(NET)
-        self.late = self.world.desk("late")
+        self.engine = MemoryEngine()
+        self.late = self.world.desk("late", NET.chain(self.engine))
 
     def peer(self, name: str, chain: Chain = LONG) -> Desk:
         desk = self.world.desk(name, chain)
@@ -72,6 +94,7 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.late.blamed, [])
 
     def test_what_others_may_know(self) -> None:
+        self.patch(serve, "BODY_BYTES_MAX", 1)
         self.assertEqual(self.late.sync.certified_height, 0)
         honest = self.peer("honest", PAYING)
         honest.serves_bodies = False
@@ -79,7 +102,7 @@ class SyncTests(SynchronousTestCase):
         self.world.run(1_000)
         self.assertTrue(self.late.sync.active)
         self.assertEqual(self.late.chain.tip_height, 0)
-        self.assertEqual(self.late.sync.certified_height, 1, "proved, though not yet connected")
+        self.assertEqual(self.late.sync.certified_height, 5, "proved, though not yet connected")
         self.assertEqual(self.late.sync.announced_height(honest.name), 5)
         self.assertIsNone(self.late.sync.announced_height(b"stranger"))
         self.peer("other", PAYING)
@@ -93,12 +116,14 @@ class SyncTests(SynchronousTestCase):
         self.caught_up(PAYING)
 
     def test_bodies_from_another_peer(self) -> None:
+        self.patch(serve, "BODY_BYTES_MAX", 1)
         self.peer("honest", PAYING).serves_bodies = False
         self.peer("other", PAYING)
         self.world.run(2_000)
         self.caught_up(PAYING)
 
     def test_bodies_asked_for_again(self) -> None:
+        self.patch(serve, "BODY_BYTES_MAX", 1)
         honest = self.peer("honest", PAYING)
         honest.serves_bodies = False
         self.world.run(5_000)
@@ -110,41 +135,116 @@ class SyncTests(SynchronousTestCase):
 
     def test_pages_by_bytes(self) -> None:
         self.patch(serve, "PAGE_BYTES", 2_500)
-        pages = []
+        pages: dict[type[Wire], list[int]] = {Headers: [], Bodies: []}
         honest = self.peer("honest")
 
         def count(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
-            pages.append(len(message.items))
+            if isinstance(message, Headers | Bodies):
+                pages[type(message)].append(len(message.items))
             return message
 
-        honest.rewrite = only(Blocks, count)
+        honest.rewrite = count
         self.world.run(3_000)
         self.caught_up()
-        self.assertEqual(sum(pages), 12)
-        self.assertGreater(len(pages), 3)
+        for sizes in pages.values():
+            self.assertEqual(sum(sizes), 12)
+            self.assertGreater(len(sizes), 1)
 
-    def test_a_block_larger_than_a_page(self) -> None:
+    def test_blocks_larger_than_a_page(self) -> None:
         self.patch(serve, "PAGE_BYTES", 1)
         self.peer("honest")
         self.world.run(3_000)
         self.caught_up()
 
-    def test_no_more_than_a_page_ahead(self) -> None:
-        self.patch(sync_machine, "AHEAD_BLOCKS", 3)
-        self.patch(sync_machine, "MAX_BLOCKS", 2)
-        longest = 0
-        honest = self.peer("honest")
+    def test_transactions_beyond_a_frame_are_fetched_by_themselves(self) -> None:
+        self.patch(serve, "BODY_BYTES_MAX", 1)
+        self.peer("honest", PAYING)
+        self.world.run(3_000)
+        self.caught_up(PAYING)
+        self.assertEqual(len(self.late.seen(BodiesWanted)), 5)
 
-        def measure(peer: bytes, message: Wire) -> Wire:
+    def longest_window(self, chain: Chain) -> int:
+        """How many bodies wait at most while everything is fetched from one peer."""
+        window, longest, deliver = self.late.sync._block_fetch._window, 0, self.late.deliver
+
+        def measure(event: object) -> None:
             nonlocal longest
-            longest = max(longest, len(self.late.sync._queue))
+            deliver(event)
+            longest = max(longest, len(window))
+
+        self.patch(self.late, "deliver", measure)
+        self.peer("honest", chain)
+        self.world.run(3_000)
+        self.caught_up(chain)
+        return longest
+
+    def test_no_more_than_so_much_ahead(self) -> None:
+        self.patch(sync_bodies, "AHEAD_BLOCKS", 3)
+        self.assertEqual(self.longest_window(LONG), 3)
+
+    def test_no_more_bytes_than_so_many_ahead(self) -> None:
+        self.patch(sync_bodies, "AHEAD_BYTES", 1)
+        self.patch(sync_bodies, "MAX_BLOCKS", 2)
+        self.assertEqual(self.longest_window(PAYING), 2)
+
+    def test_ranges_of_three_peers_at_a_time(self) -> None:
+        self.patch(sync_bodies, "MAX_BLOCKS", 2)
+        asked: dict[bytes, int] = {}
+        names = {desk.name for desk in (self.peer("a"), self.peer("b"), self.peer("c"))}
+
+        def count(peer: bytes, message: Wire) -> Wire:
+            asked[peer] = asked.get(peer, 0) + 1
             return message
 
-        honest.rewrite = measure
-        self.world.run(3_000)
+        self.late.rewrite = only(GetBodies, count)
+        self.world.run(2_000)
         self.caught_up()
-        self.assertLessEqual(longest, 4)
+        self.assertEqual(asked.keys(), names)
+
+    def test_a_slow_range_is_asked_for_elsewhere(self) -> None:
+        """The next block does not wait for one peer while others are idle."""
+        self.patch(sync_bodies, "MAX_BLOCKS", 4)
+        slow = self.peer("slow")
+        slow.rewrite = only(Bodies, lambda peer, message: None)
+        self.peer("honest")
+        self.world.run(2_900)
+        self.assertEqual(self.late.chain.tip, LONG.tip, "before the request is overdue")
+        self.assertEqual(self.late.blamed, [])
+
+    def test_pruned_peers_are_asked_for_headers_only(self) -> None:
+        pruned = self.peer("pruned")
+        pruned.rewrite = only(
+            TipAnnounce, lambda peer, message: TipAnnounce(12, LONG.tip.hash, first_body=6)
+        )
+        pruned.deliver(TimerFired(("announce",)))
+        self.world.run(5_000)
+        self.assertEqual(self.late.headers.top.height, 12)
+        self.assertEqual(self.late.chain.tip_height, 0)
+        self.assertEqual(self.late.blamed, [])
+        self.peer("whole")
+        self.world.run(2_000)
+        self.caught_up()
+
+    def test_headers_outlive_a_restart(self) -> None:
+        honest = self.peer("honest")
+        honest.rewrite = only(Bodies, lambda peer, message: None)
+        self.world.run(1_000)
+        again = self.world.desk("late again", NET.chain(self.engine))
+        self.assertEqual(again.headers.top.height, 12)
+        self.assertEqual(again.chain.tip_height, 0)
+        self.assertIsNone(again.chain.block_hash(1), "no block of ours yet")
+        honest.rewrite = lambda peer, message: message
+        asked = []
+
+        def count(peer: bytes, message: Wire) -> Wire:
+            asked.append(message)
+            return message
+
+        again.rewrite = only(GetHeaders, count)
+        self.world.link(again, honest)
+        self.world.run(1_000)
+        self.assertEqual(again.chain.tip, LONG.tip)
+        self.assertEqual(asked, [])
 
     def test_peer_that_grows_meanwhile(self) -> None:
         chain = long_chain(3)
@@ -162,7 +262,7 @@ class SyncTests(SynchronousTestCase):
         self.peer("honest", chain)
         self.world.run(900)
         self.assertEqual(self.late.signals, [])
-        self.assertEqual(self.late.sync._requests.fetching, False)
+        self.assertFalse(self.late.sync._header_fetch.busy)
         self.world.run(1_000)
         self.caught_up(chain)
 
@@ -190,7 +290,7 @@ class SyncTests(SynchronousTestCase):
                 self.late.deliver(NewTip())
             return message
 
-        honest.rewrite = only(Blocks, decide_first)
+        honest.rewrite = only(Bodies, decide_first)
         self.world.run(3_000)
         self.caught_up(chain)
 
@@ -204,10 +304,10 @@ class SyncTests(SynchronousTestCase):
 
         self.late.rewrite = only(TipAnnounce, hear)
         self.peer("equal", NET.chain())
-        self.assertEqual(heard, [TipAnnounce(0, NET.genesis.hash)])
+        self.assertEqual(heard, [TipAnnounce(0, NET.genesis.hash, 1)])
         NET.grow(self.late.chain, Contents())
         self.late.deliver(NewTip())
-        self.assertEqual(heard[1:], [TipAnnounce(1, self.late.chain.tip_hash)])
+        self.assertEqual(heard[1:], [TipAnnounce(1, self.late.chain.tip_hash, 1)])
         self.world.run(5_500)
         self.assertEqual(len(heard), 3)
         self.world.run(5_000)
@@ -217,7 +317,7 @@ class SyncTests(SynchronousTestCase):
 
     def test_silent_peer_then_an_honest_one(self) -> None:
         silent = self.peer("silent")
-        silent.rewrite = only(Blocks, lambda peer, message: None)
+        silent.rewrite = only(Headers, lambda peer, message: None)
         self.peer("honest")
         self.world.run(4_000)
         self.caught_up()
@@ -225,12 +325,12 @@ class SyncTests(SynchronousTestCase):
 
     def test_silent_peer_is_charged_and_forgotten(self) -> None:
         silent = self.peer("silent")
-        silent.rewrite = only(Blocks, lambda peer, message: None)
-        self.world.run(9_500)
+        silent.rewrite = only(Headers, lambda peer, message: None)
+        self.world.run(22_000)
         self.assertEqual(
             self.late.blamed, [(silent.name, 5, "announced blocks and delivered none")]
         )
-        self.assertFalse(self.late.sync._requests.fetching)
+        self.assertFalse(self.late.sync._header_fetch.busy)
         self.world.run(20_000)
         self.assertEqual(len(self.late.blamed), 1)
         self.assertEqual(self.late.changes, [])
@@ -242,14 +342,16 @@ class SyncTests(SynchronousTestCase):
         def delay(peer: bytes, message: Wire) -> None:
             self.world.at(4_000, lambda: self.late.deliver(Received(slow.name, message)))
 
-        slow.rewrite = only(Blocks, delay)
-        self.world.run(9_000)
+        slow.rewrite = lambda peer, message: (
+            delay(peer, message) if isinstance(message, Headers | Bodies) else message
+        )
+        self.world.run(10_000)
         self.assertEqual(self.late.chain.tip, LONG.tip)
         self.assertEqual(self.late.blamed, [])
 
     def test_link_lost_while_asked(self) -> None:
         gone = self.peer("gone")
-        gone.rewrite = only(Blocks, lambda peer, message: None)
+        gone.rewrite = only(Headers, lambda peer, message: None)
         self.peer("honest")
         self.world.run(100)
         self.world.cut(self.late, gone)
@@ -257,9 +359,9 @@ class SyncTests(SynchronousTestCase):
         self.caught_up()
 
     def test_link_lost_while_catching_up(self) -> None:
-        """The state ends with the last peer that holds this node in it."""
-        honest = self.peer("honest", PAYING)
-        honest.serves_bodies = False
+        """The state ends when nobody leads any further."""
+        honest = self.peer("honest")
+        honest.rewrite = only(Bodies, lambda peer, message: None)
         self.world.run(1_000)
         self.assertEqual(self.late.changes, [True])
         self.world.cut(self.late, honest)
@@ -267,24 +369,29 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.late.changes, [True, False])
 
     def test_watchdog(self) -> None:
-        """A state without progress ends, whatever the reason."""
-        honest = self.peer("honest", PAYING)
-        honest.serves_bodies = False
-        honest.rewrite = only(Blocks, lambda peer, message: None if self.late.changes else message)
+        """A state without progress ends, whatever the reason, and begins again with new proof."""
+        chain = long_chain(5)
+        honest = self.peer("honest", chain)
+        honest.rewrite = only(Bodies, lambda peer, message: None)
         self.world.run(29_000)
         self.assertEqual(self.late.changes, [True])
         self.world.run(3_000)
         self.assertEqual(self.late.changes, [True, False])
         self.assertFalse(self.late.sync.active)
+        honest.rewrite = lambda peer, message: message
+        NET.grow(chain, Contents())
+        self.world.run(60_000)
+        self.assertEqual(self.late.chain.tip, chain.tip)
+        self.assertEqual(self.late.changes[-2:], [True, False])
 
     def test_slow_after_it_delivered(self) -> None:
         """Who was worth belief once is not charged for silence, only left alone."""
-        self.patch(sync_machine, "MAX_BLOCKS", 2)
+        self.patch(sync_bodies, "MAX_BLOCKS", 2)
         tired = self.peer("tired")
         tired.rewrite = only(
-            Blocks, lambda peer, message: None if self.late.chain.tip_height else message
+            Bodies, lambda peer, message: None if self.late.chain.tip_height else message
         )
-        self.world.run(15_000)
+        self.world.run(40_000)
         self.assertEqual(self.late.chain.tip_height, 2)
         self.assertEqual(self.late.changes, [True, False])
         self.assertEqual(self.late.blamed, [])
@@ -299,24 +406,24 @@ class SyncTests(SynchronousTestCase):
 
     def test_announcement_alone_changes_nothing(self) -> None:
         liar = self.peer("liar", NET.chain())
-        self.late.deliver(Received(liar.name, TipAnnounce(2**64 - 1, bytes(32))))
+        self.late.deliver(Received(liar.name, TipAnnounce(2**64 - 1, bytes(32), 1)))
         self.world.run(1_000)
         self.assertEqual(self.late.changes, [])
         self.assertEqual(
             self.late.blamed, [(liar.name, 10, "announced a block that it does not have")]
         )
-        self.late.deliver(Received(liar.name, TipAnnounce(2**64 - 1, bytes(32))))
+        self.late.deliver(Received(liar.name, TipAnnounce(2**64 - 1, bytes(32), 1)))
         self.world.run(1_000)
         self.assertEqual(len(self.late.blamed), 1, "a liar is not asked again for a while")
 
-    def bent(self, change: Rewrite, points: int = 20) -> None:
+    def bent(self, kind: type[Wire], change: Rewrite, points: int = 50) -> None:
         """A liar is charged, nobody is misled, an honest peer brings the truth."""
         liar = self.peer("liar")
-        liar.rewrite = only(Blocks, change)
+        liar.rewrite = only(kind, change)
         self.world.run(1_000)
         self.assertEqual(self.late.chain.tip_height, 0)
         self.assertEqual([b[:2] for b in self.late.blamed], [(liar.name, points)])
-        self.assertEqual(self.late.changes, [])
+        self.assertEqual(self.late.changes, [] if kind is Headers else [True])
         self.peer("honest")
         self.world.run(2_000)
         self.caught_up()
@@ -324,117 +431,181 @@ class SyncTests(SynchronousTestCase):
     def with_items(self, message: Wire, items: list[object]) -> Wire:
         return msgspec.structs.replace(message, items=tuple(items))
 
-    def with_first(self, message: Wire, block: Block) -> Wire:
-        assert isinstance(message, Blocks)
-        certificate = msgspec.structs.replace(message.items[0][1], block_hash=block.hash)
-        return self.with_items(message, [(block, certificate)])
+    def with_first(self, message: Wire, **changes: object) -> Wire:
+        """The first header with other fields, certified in name only."""
+        assert isinstance(message, Headers)
+        return self.with_items(message, [resealed(message.items[0], **changes)])
 
     def test_certificate_without_quorum(self) -> None:
         def change(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
-            block = message.items[0][0]
-            return self.with_items(message, [(block, NET.finalize(block, voters=1))])
+            assert isinstance(message, Headers)
+            block = LONG.block(1)
+            assert block is not None
+            weak = NET.finalize(block, voters=1)
+            return self.with_items(
+                message, [msgspec.structs.replace(message.items[0], certificate=weak)]
+            )
 
-        self.bent(change)
+        self.bent(Headers, change)
 
-    def test_certificate_of_the_wrong_block(self) -> None:
+    def test_certificate_of_another_block(self) -> None:
         def change(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
-            block = reseal(message.items[0][0], timestamp_ms=1)
-            return self.with_items(message, [(block, message.items[0][1])])
+            assert isinstance(message, Headers)
+            first, second = message.items[:2]
+            other = msgspec.structs.replace(first, certificate=second.certificate)
+            return self.with_items(message, [other])
 
-        self.bent(change)
+        self.bent(Headers, change)
 
-    def test_forged_block(self) -> None:
+    def test_forged_header(self) -> None:
+        self.bent(Headers, lambda peer, message: self.with_first(message, timestamp_ms=1))
+
+    def test_header_of_another_network(self) -> None:
+        self.bent(Headers, lambda peer, message: self.with_first(message, chain_id=bytes(12)))
+
+    def test_headers_with_a_gap(self) -> None:
         def change(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
-            return self.with_first(message, reseal(message.items[0][0], timestamp_ms=1))
-
-        self.bent(change)
-
-    def test_body_under_a_true_header(self) -> None:
-        def change(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
-            block = message.items[0][0]
-            other = rebody(block, evidence=(b"x",)).body
-            return self.with_first(message, Block(block.header, other))
-
-        self.bent(change)
-
-    def test_heights_with_a_gap(self) -> None:
-        def change(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
+            assert isinstance(message, Headers)
             return self.with_items(message, [message.items[0], message.items[2]])
 
-        self.bent(change)
+        self.bent(Headers, change)
 
-    def test_blocks_that_do_not_follow_each_other(self) -> None:
+    def test_more_headers_than_asked_for(self) -> None:
+        self.patch(sync_headers, "MAX_HEADERS", 2)
+        page = serve.headers_page(LONG, GetHeaders(1, 1, 3))
+        self.bent(Headers, lambda peer, message: self.with_items(message, list(page.items)))
+
+    def test_other_headers_than_asked_for(self) -> None:
+        item = serve.headers_page(LONG, GetHeaders(1, 3, 1)).items[0]
+        self.bent(Headers, lambda peer, message: self.with_items(message, [item]))
+
+    def test_no_headers(self) -> None:
+        self.bent(Headers, lambda peer, message: self.with_items(message, []), points=10)
+
+    def test_history_of_another_genesis(self) -> None:
         def change(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
-            block = reseal(message.items[1][0], prev_hash=bytes(32))
-            certificate = NET.finalize(block)
-            return self.with_items(message, [message.items[0], (block, certificate)])
+            return self.with_first(message, prev_hash=bytes(32))
 
-        self.bent(change)
+        self.bent(Headers, change)
 
-    def test_more_than_asked_for(self) -> None:
-        self.patch(sync_machine, "MAX_BLOCKS", 2)
-        blocks = [(LONG.block(height), LONG.certificate(height)) for height in range(1, 4)]
-        self.bent(lambda peer, message: self.with_items(message, list(blocks)))
+    def test_body_of_another_block(self) -> None:
+        def change(peer: bytes, message: Wire) -> Wire:
+            assert isinstance(message, Bodies)
+            block = LONG.block(1)
+            assert block is not None
+            other = rebody(block, evidence=(b"x",)).body
+            return self.with_items(message, [BlockBody(other, ())])
 
-    def test_other_blocks_than_asked_for(self) -> None:
-        item = (LONG.block(3), LONG.certificate(3))
-        self.bent(lambda peer, message: self.with_items(message, [item]))
+        self.bent(Bodies, change)
 
-    def test_nothing(self) -> None:
-        self.bent(lambda peer, message: self.with_items(message, []), points=10)
+    def test_a_transaction_of_no_entry(self) -> None:
+        coin = NET.coins(self.late.chain, 0)[0]
 
-    def test_good_blocks_then_a_forged_one(self) -> None:
-        """What holds is kept, and the state ends when nobody honest is ahead."""
+        def change(peer: bytes, message: Wire) -> Wire:
+            assert isinstance(message, Bodies)
+            return self.with_items(
+                message, [BlockBody(message.items[0].body, (NET.pay([coin], 1),))]
+            )
+
+        self.bent(Bodies, change)
+
+    def test_more_bodies_than_asked_for(self) -> None:
+        page = serve.bodies_page(LONG, GetBodies(1, 1, 12, True))
+        more = [*page.items, page.items[0]]
+        self.bent(Bodies, lambda peer, message: self.with_items(message, list(more)))
+
+    def test_no_bodies(self) -> None:
+        self.bent(Bodies, lambda peer, message: self.with_items(message, []), points=10)
+
+    def test_good_headers_then_a_forged_one(self) -> None:
+        """Headers are taken part by part: what was checked is kept."""
+        self.patch(sync_headers, "TURN_SIGNATURES", 9)
         liar = self.peer("liar")
 
         def change(peer: bytes, message: Wire) -> Wire:
-            assert isinstance(message, Blocks)
-            block = reseal(message.items[3][0], timestamp_ms=1)
-            forged = (block, NET.finalize(block, voters=1))
+            assert isinstance(message, Headers)
+            forged = resealed(message.items[3], timestamp_ms=1)
             return self.with_items(message, [*message.items[:3], forged])
 
-        liar.rewrite = only(Blocks, change)
+        liar.rewrite = only(Headers, change)
         self.world.run(2_000)
-        self.assertEqual(self.late.chain.tip_height, 3)
-        self.assertEqual(self.late.changes, [True, False])
-        self.assertEqual([b[:2] for b in self.late.blamed], [(liar.name, 20)])
-
-    def test_nothing_is_kept_of_a_liar(self) -> None:
-        """A block that waits for bodies goes with the word of the one who sent it."""
-        self.patch(sync_machine, "MAX_BLOCKS", 2)
-        liar = self.peer("liar", PAYING)
-        liar.serves_bodies = False
-
-        def change(peer: bytes, message: Wire) -> Wire:
-            return self.with_items(message, []) if self.late.changes else message
-
-        liar.rewrite = only(Blocks, change)
-        self.world.run(500)
-        self.assertEqual(self.late.chain.tip_height, 0)
-        self.assertEqual([b[:2] for b in self.late.blamed], [(liar.name, 10)])
-        self.assertEqual(self.late.sync._missing, {})
-        self.assertEqual(self.late.sync._queued_bytes, 0)
+        self.assertEqual(self.late.headers.top.height, 3)
+        self.assertEqual(self.late.changes, [True])
+        self.assertEqual([b[:2] for b in self.late.blamed], [(liar.name, 50)])
 
     def test_answers_to_nothing(self) -> None:
         stranger = self.peer("stranger", NET.chain())
-        self.late.deliver(Received(stranger.name, Blocks(7, ())))
-        self.assertEqual([b[:2] for b in self.late.blamed], [(stranger.name, 5)])
+        self.late.deliver(Received(stranger.name, Headers(7, ())))
+        self.late.deliver(Received(stranger.name, Bodies(7, ())))
+        self.assertEqual([b[:2] for b in self.late.blamed], [(stranger.name, 5)] * 2)
 
     def test_answer_to_anothers_question(self) -> None:
         silent = self.peer("silent")
-        silent.rewrite = only(Blocks, lambda peer, message: None)
+        silent.rewrite = only(Headers, lambda peer, message: None)
         stranger = self.peer("stranger", NET.chain())
         self.world.run(100)
-        request = next(iter(self.late.sync._requests._open))
-        self.late.deliver(Received(stranger.name, Blocks(request, ())))
-        self.assertEqual([b[:2] for b in self.late.blamed], [(stranger.name, 5)])
-        self.assertTrue(self.late.sync._requests.fetching)
+        request = self.late.sync._line.requests.open(Purpose.HEADERS)[0]
+        self.late.deliver(Received(stranger.name, Headers(request.number, ())))
+        self.late.deliver(Received(silent.name, Bodies(request.number, ())))
+        self.assertEqual([b[1] for b in self.late.blamed], [5, 5])
+        self.assertTrue(self.late.sync._header_fetch.busy)
+
+    # checkpoints
+
+    def checked(self, height: int, chain: Chain = LONG) -> Desk:
+        """A fresh node that trusts the block of ``chain`` at ``height``."""
+        known = chain.block_hash(height)
+        assert known is not None
+        self.late = self.world.desk("checked", checkpoints={height: known})
+        return self.late
+
+    def test_history_through_the_checkpoint(self) -> None:
+        self.checked(7)
+        self.peer("honest")
+        self.world.run(2_000)
+        self.caught_up()
+
+    def test_no_block_before_the_checkpoint_is_reached(self) -> None:
+        self.checked(9)
+        self.peer("short", SHORT)
+        self.world.run(10_000)
+        self.assertEqual(self.late.headers.top.height, 5)
+        self.assertEqual(self.late.chain.tip_height, 0)
+
+    def test_long_range_attack(self) -> None:
+        """Longer history, signed by the same keys: the checkpoint decides, whoever comes first."""
+        self.checked(7)
+        forger = self.peer("forger", FORGED)
+        self.world.run(1_000)
+        self.assertEqual(self.late.chain.tip_height, 0)
+        self.assertEqual([b[:2] for b in self.late.blamed], [(forger.name, 50)])
+        self.assertIn("checkpoint", self.late.blamed[0][2])
+        self.peer("honest")
+        self.world.run(2_000)
+        self.caught_up()
+        self.assertIsNone(self.late.chain.fork_height)
+
+    def test_long_range_attack_that_ends_before_the_checkpoint(self) -> None:
+        self.checked(7)
+        self.peer("forger", FORGED_SHORT)
+        self.world.run(5_000)
+        self.assertEqual(self.late.headers.top.height, 5)
+        self.peer("honest")
+        self.world.run(5_000)
+        self.assertEqual(self.late.chain.tip, LONG.tip)
+        self.assertFalse(self.late.sync.active)
+        self.assertIsNone(self.late.chain.fork_height)
+
+    def test_two_histories_without_a_checkpoint_halt(self) -> None:
+        """Nothing but a checkpoint can decide: the proof is kept, no block is taken."""
+        honest = self.peer("honest")
+        honest.rewrite = only(Bodies, lambda peer, message: None)
+        self.world.run(1_000)
+        self.peer("forger", FORGED)
+        self.world.run(10_000)
+        self.assertEqual(len(self.late.seen(ForkFound)), 1)
+        self.assertEqual(self.late.chain.tip_height, 0)
+        self.assertFalse(self.late.sync.active)
 
     # history that cannot be followed
 
@@ -442,17 +613,21 @@ class SyncTests(SynchronousTestCase):
         """Nobody is charged: the members signed it. The operator is told, and not too often."""
         chain = long_chain(3)
         honest = self.peer("honest", chain)
-        block = reseal(chain.block(1), slot_time=1)  # type: ignore[arg-type]
-        certificate = NET.finalize(block)
+        first = chain.block(1)
+        assert first is not None
+        block = reseal(first, seed=bytes(32))
+        item = CertifiedHeader(block.header, NET.finalize(block), None)
 
-        def change(peer: bytes, message: Wire) -> Wire:
-            return self.with_items(message, [(block, certificate)])
+        def change(peer: bytes, message: Wire) -> Wire | None:
+            assert isinstance(message, Headers)
+            first = message.items[0].header.height == 1
+            return self.with_items(message, [item]) if first else None
 
-        honest.rewrite = only(Blocks, change)
+        honest.rewrite = only(Headers, change)
         self.world.run(20_000)
         self.assertEqual(
             [(s.height, s.rule) for s in self.late.seen(HistoryRefused)],  # type: ignore[attr-defined]
-            [(1, "bad-slot-time")],
+            [(1, "bad-seed")],
         )
         self.assertEqual(self.late.changes, [True])
         self.assertEqual(self.late.blamed, [])
@@ -461,6 +636,7 @@ class SyncTests(SynchronousTestCase):
     def test_fork_at_our_tip_seen_from_the_announcement(self) -> None:
         ours = NET.make(self.late.chain, member=1)
         self.late.chain.commit(ours, NET.finalize(ours.block))
+        self.late.deliver(NewTip())
         other = long_chain(1)
         self.peer("other", other)
         self.world.run(1_000)
@@ -471,6 +647,7 @@ class SyncTests(SynchronousTestCase):
     def test_fork_below_longer_history(self) -> None:
         ours = NET.make(self.late.chain, member=1)
         self.late.chain.commit(ours, NET.finalize(ours.block))
+        self.late.deliver(NewTip())
         self.peer("other")
         self.world.run(1_000)
         self.assertEqual(len(self.late.seen(ForkFound)), 1)
@@ -479,14 +656,16 @@ class SyncTests(SynchronousTestCase):
         def count(peer: bytes, message: Wire) -> None:
             asked.append(message)
 
-        self.late.rewrite = only(GetBlocks, count)
+        self.late.rewrite = lambda peer, message: (
+            count(peer, message) if isinstance(message, GetHeaders | GetBodies) else message
+        )
         self.world.run(60_000)
         self.assertEqual(asked, [], "a forked chain takes no more blocks")
         self.assertEqual(len(self.late.seen(ForkFound)), 1)
         self.assertEqual(self.late.seen(BlockSynced), [])
         self.assertEqual(self.late.seen(HistoryRefused), [])
         self.assertFalse(self.late.sync.active)
-        self.assertFalse(self.late.sync._requests.fetching)
+        self.assertFalse(self.late.sync._header_fetch.busy)
 
     def test_one_probe_at_a_time(self) -> None:
         NET.grow(self.late.chain, *[Contents()] * 2)
@@ -496,48 +675,66 @@ class SyncTests(SynchronousTestCase):
         def count(peer: bytes, message: Wire) -> None:
             asked.append(message)
 
-        self.late.rewrite = only(GetBlocks, count)
+        self.late.rewrite = only(GetHeaders, count)
         for height in (1, 2, 1):
-            self.late.deliver(Received(silent.name, TipAnnounce(height, bytes(32))))
+            self.late.deliver(Received(silent.name, TipAnnounce(height, bytes(32), 1)))
         self.assertEqual(len(asked), 1)
 
     def test_claimed_fork_without_proof(self) -> None:
         NET.grow(self.late.chain, *[Contents()] * 2)
         liar = self.peer("liar", self.late.chain)
-        liar.rewrite = only(TipAnnounce, lambda peer, message: TipAnnounce(1, bytes(32)))
+        liar.rewrite = only(TipAnnounce, lambda peer, message: TipAnnounce(1, bytes(32), 1))
         self.world.run(100)
         liar.deliver(TimerFired(("announce",)))
         self.world.run(1_000)
         self.assertIsNone(self.late.chain.fork_height)
         self.assertEqual(self.late.blamed, [(liar.name, 10, "announced a block hash in vain")])
         forged = self.peer("forger", self.late.chain)
-        forged.rewrite = only(Blocks, self.forge)
-        self.late.deliver(Received(forged.name, TipAnnounce(1, bytes(32))))
+        forged.rewrite = only(Headers, self.forge)
+        self.late.deliver(Received(forged.name, TipAnnounce(1, bytes(32), 1)))
         self.world.run(1_000)
-        self.assertEqual(self.late.blamed[1:][0][:2], (forged.name, 20))
+        self.assertEqual(self.late.blamed[1:][0][:2], (forged.name, 50))
         self.assertIsNone(self.late.chain.fork_height)
 
     def forge(self, peer: bytes, message: Wire) -> Wire:
-        assert isinstance(message, Blocks)
-        return self.with_first(message, reseal(message.items[0][0], timestamp_ms=1))
+        return self.with_first(message, timestamp_ms=1)
 
 
 class ServeTests(SynchronousTestCase):
     """What is given out."""
 
-    def page(self, first: int, count: int) -> list[int]:
-        page = serve.page_of(LONG, GetBlocks(9, first, count))
+    def headers(self, first: int, count: int) -> list[int]:
+        page = serve.headers_page(LONG, GetHeaders(9, first, count))
         self.assertEqual(page.request, 9)
-        for block, certificate in page.items:
-            self.assertEqual(block.hash, certificate.block_hash)
-        return [block.height for block, _ in page.items]
+        for item in page.items:
+            self.assertEqual(item.header.hash, item.certificate.block_hash)
+            self.assertIsNone(item.members, "the set has not changed")
+        return [item.header.height for item in page.items]
 
-    def test_ranges(self) -> None:
-        self.assertEqual(self.page(1, 3), [1, 2, 3])
-        self.assertEqual(self.page(11, 100), [11, 12])
-        self.assertEqual(self.page(13, 1), [])
-        self.assertEqual(self.page(2**64 - 1, 100), [])
-        self.assertEqual(self.page(0, 5), [], "genesis is no block")
+    def bodies(self, first: int, count: int) -> list[bytes]:
+        page = serve.bodies_page(PAYING, GetBodies(9, first, count, True))
+        self.assertEqual(page.request, 9)
+        for item in page.items:
+            wtxids = [entry.wtxid for entry in item.body.entries]
+            self.assertEqual([tx.wtxid for tx in item.transactions], wtxids)
+        return [item.body.root for item in page.items]
+
+    def test_headers(self) -> None:
+        self.assertEqual(self.headers(1, 3), [1, 2, 3])
+        self.assertEqual(self.headers(11, 100), [11, 12])
+        self.assertEqual(self.headers(13, 1), [])
+        self.assertEqual(self.headers(2**64 - 1, 100), [])
+        self.assertEqual(self.headers(0, 5), [], "genesis is no block")
+
+    def test_bodies(self) -> None:
+        roots = [header.body_root for h in range(1, 6) if (header := PAYING.header(h)) is not None]
+        self.assertEqual(self.bodies(1, 3), roots[:3])
+        self.assertEqual(self.bodies(4, 100), roots[3:])
+        self.assertEqual(self.bodies(6, 1), [])
+        self.assertEqual(self.bodies(2**64 - 1, 100), [])
+        self.assertEqual(self.bodies(0, 5), [])
+        page = serve.bodies_page(PAYING, GetBodies(9, 1, 2, False))
+        self.assertEqual([item.transactions for item in page.items], [(), ()])
 
 
 class BookTests(SynchronousTestCase):
@@ -545,19 +742,25 @@ class BookTests(SynchronousTestCase):
 
     def test_late_requests_are_bounded(self) -> None:
         requests = Requests()
-        opened = [requests.new(b"p", 1, 1) for _ in range(KEPT_LATE + 2)]
+
+        def message(number: int) -> GetHeaders:
+            return GetHeaders(number, 1, 1)
+
+        opened = [
+            requests.new(b"p", Purpose.HEADERS, 1, 1, 0, message) for _ in range(KEPT_LATE + 2)
+        ]
         for request in opened:
             self.assertEqual(requests.late(request.number), request)
-        self.assertIsNone(requests.answered(b"p", opened[0].number))
-        self.assertIsNone(requests.answered(b"p", opened[1].number))
-        self.assertEqual(requests.answered(b"p", opened[2].number), opened[2])
-        self.assertIsNone(requests.answered(b"p", opened[2].number))
+        self.assertIsNone(requests.answered(b"p", opened[0].number, Purpose.HEADERS))
+        self.assertIsNone(requests.answered(b"p", opened[1].number, Purpose.HEADERS))
+        self.assertEqual(requests.answered(b"p", opened[2].number, Purpose.HEADERS), opened[2])
+        self.assertIsNone(requests.answered(b"p", opened[2].number, Purpose.HEADERS))
 
     def test_failures_in_a_row(self) -> None:
         peers = Peers()
         peers.add(b"p")
         self.assertEqual([peers.failed(b"p") for _ in range(2)], [False, False])
-        peers.answered(b"p")
+        peers.answered(b"p", 10)
         self.assertEqual([peers.failed(b"p") for _ in range(3)], [False, False, True])
 
     def test_ranking(self) -> None:
@@ -567,6 +770,7 @@ class BookTests(SynchronousTestCase):
             record = peers.get(name)
             assert record is not None
             record.height = announced
+        peers.answered(b"a", 90)
         peers.failed(b"d")
         peers.forget(b"b", 1_000)
         self.assertEqual(peers.ranked(4, 1_000), (b"c", b"a", b"d"))
@@ -574,22 +778,25 @@ class BookTests(SynchronousTestCase):
         self.assertEqual(peers.ranked(10, 1_000), ())
 
 
-ITEMS = [(LONG.block(height), LONG.certificate(height)) for height in range(1, 5)]
+HEADERS = serve.headers_page(LONG, GetHeaders(1, 1, 4)).items
+BODIES = serve.bodies_page(LONG, GetBodies(1, 1, 4, True)).items
 PEERS = [bytes([number]) * 32 for number in range(3)]
+number = st.integers(0, 9)
 height = st.one_of(st.integers(0, 14), st.just(2**64 - 1))
+some = st.integers(0, 4)
 message = st.one_of(
-    st.builds(TipAnnounce, height, st.sampled_from([bytes(32), LONG.tip.hash, NET.genesis.hash])),
-    st.builds(GetBlocks, st.integers(0, 9), height, st.integers(1, 100)),
     st.builds(
-        Blocks,
-        st.integers(0, 9),
-        st.lists(st.sampled_from(ITEMS), max_size=4).map(tuple),
+        TipAnnounce,
+        height,
+        st.sampled_from([bytes(32), LONG.tip.hash, NET.genesis.hash]),
+        st.sampled_from([0, 1, 5]),
     ),
-    st.builds(
-        Blocks,
-        st.integers(0, 9),
-        st.integers(0, 4).map(lambda count: tuple(ITEMS[:count])),
-    ),
+    st.builds(GetHeaders, number, height, st.integers(1, 100)),
+    st.builds(GetBodies, number, height, st.integers(1, 100), st.booleans()),
+    st.builds(Headers, number, st.lists(st.sampled_from(HEADERS), max_size=4).map(tuple)),
+    st.builds(Headers, number, some.map(lambda count: HEADERS[:count])),
+    st.builds(Bodies, number, st.lists(st.sampled_from(BODIES), max_size=4).map(tuple)),
+    st.builds(Bodies, number, some.map(lambda count: BODIES[:count])),
 )
 event = st.one_of(
     st.builds(Received, st.sampled_from(PEERS), message),
@@ -597,12 +804,14 @@ event = st.one_of(
     st.sampled_from(
         [
             NewTip(),
+            HeadersStored(),
             BodiesFetched((bytes(32),)),
             *[
                 TimerFired(name)
                 for name in (
                     ("announce",),
                     ("near",),
+                    ("next",),
                     ("bodies",),
                     ("stuck",),
                     ("late", 1),
@@ -634,7 +843,7 @@ class FuzzTests(SynchronousTestCase):
             tip = late.chain.tip
             self.assertEqual(tip.hash, LONG.block_hash(tip.height))
             self.assertEqual(late.changes, [bool(i % 2 == 0) for i in range(len(late.changes))])
-            self.assertLess(len(late.sync._requests._open), 5)
+            self.assertLess(len(late.sync._line.requests._open), 8)
         honest = world.desk("honest", LONG)
         world.link(late, honest)
         world.run(120_000)

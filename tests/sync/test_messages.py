@@ -8,20 +8,32 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.chain.net import Contents, Net
 from timecoin.codec import CodecError, Wire, decode, encode
-from timecoin.sync.messages import MAX_BLOCKS, Blocks, GetBlocks, TipAnnounce
-from timecoin.sync.serve import page_of
+from timecoin.sync.messages import (
+    MAX_BLOCKS,
+    MAX_HEADERS,
+    Bodies,
+    GetBodies,
+    GetHeaders,
+    Headers,
+    TipAnnounce,
+)
+from timecoin.sync.serve import bodies_page, headers_page
 
 NET = Net()
 CHAIN = NET.chain()
 NET.grow(CHAIN, Contents(), NET.archive(NET.pay([NET.coins(CHAIN, 0)[0]], 1)))
 SAMPLES: list[Wire] = [
-    TipAnnounce(2, CHAIN.tip_hash),
-    TipAnnounce(2**64 - 1, bytes(32)),
-    GetBlocks(1, 1, 2),
-    GetBlocks(2**64 - 1, 2**64 - 1, MAX_BLOCKS),
-    Blocks(1, ()),
-    page_of(CHAIN, GetBlocks(3, 1, 2)),
+    TipAnnounce(2, CHAIN.tip_hash, 1),
+    TipAnnounce(2**64 - 1, bytes(32), 2**64 - 1),
+    GetHeaders(1, 1, 2),
+    GetHeaders(2**64 - 1, 2**64 - 1, MAX_HEADERS),
+    Headers(1, ()),
+    headers_page(CHAIN, GetHeaders(3, 1, 2)),
+    GetBodies(2**64 - 1, 2**64 - 1, MAX_BLOCKS, False),
+    Bodies(1, ()),
+    bodies_page(CHAIN, GetBodies(3, 1, 2, True)),
 ]
+KINDS: list[type[Wire]] = [TipAnnounce, GetHeaders, Headers, GetBodies, Bodies]
 MAX_BYTES = 100_000
 
 
@@ -33,19 +45,27 @@ class MessageTests(SynchronousTestCase):
             self.assertEqual(decode(encode(sample), type(sample), MAX_BYTES), sample)
 
     def test_bounds(self) -> None:
-        item = page_of(CHAIN, GetBlocks(3, 1, 1)).items[0]
+        header = headers_page(CHAIN, GetHeaders(3, 1, 1)).items[0]
+        body = bodies_page(CHAIN, GetBodies(3, 1, 1, True)).items[0]
         for bad in (
-            GetBlocks(1, 1, 0),
-            GetBlocks(1, 1, MAX_BLOCKS + 1),
-            GetBlocks(1, -1, 1),
-            TipAnnounce(-1, bytes(32)),
-            TipAnnounce(1, bytes(31)),
-            Blocks(1, (item,) * (MAX_BLOCKS + 1)),
+            GetHeaders(1, 1, 0),
+            GetHeaders(1, 1, MAX_HEADERS + 1),
+            GetHeaders(1, -1, 1),
+            GetBodies(1, 1, 0, True),
+            GetBodies(1, 1, MAX_BLOCKS + 1, True),
+            TipAnnounce(-1, bytes(32), 1),
+            TipAnnounce(1, bytes(31), 1),
+            TipAnnounce(1, bytes(32), -1),
+            Headers(1, (header,) * (MAX_HEADERS + 1)),
+            Bodies(1, (body,) * (MAX_BLOCKS + 1)),
         ):
             with self.assertRaises(CodecError):
                 decode(encode(bad), type(bad), 10 * MAX_BYTES)
 
-    @given(st.sampled_from([TipAnnounce, GetBlocks, Blocks]), st.binary(max_size=200))
+    @given(
+        st.sampled_from(KINDS),
+        st.binary(max_size=200),
+    )
     def test_random_bytes(self, kind: type[Wire], data: bytes) -> None:
         try:
             value = decode(data, kind, MAX_BYTES)
@@ -75,4 +95,4 @@ class MessageTests(SynchronousTestCase):
 
     def test_size_first(self) -> None:
         with self.assertRaises(CodecError):
-            decode(encode(SAMPLES[-1]), Blocks, 100)
+            decode(encode(SAMPLES[-1]), Bodies, 100)

@@ -18,7 +18,7 @@ from timecoin.consensus import ports
 from timecoin.consensus.ports import Contents, FindBody, Tip
 from timecoin.crypto.keys import Verify
 from timecoin.crypto.lthash import LtHash
-from timecoin.ledger.block import Block
+from timecoin.ledger.block import Block, Header
 from timecoin.ledger.connect import Coin, UtxoDiff
 from timecoin.ledger.genesis import Genesis, genesis_utxos
 from timecoin.ledger.memo import SpendMemo
@@ -179,15 +179,29 @@ class Chain:
         """What the block at ``height`` spent and created."""
         return self._store.undo(height)
 
+    def header(self, height: int) -> Header | None:
+        """The header of the block at ``height``; genesis has none."""
+        return self._store.header(height) if height <= self._tip.height else None
+
+    def stored_set(self, height: int) -> ActiveSet | None:
+        """avs(height), however old."""
+        return self._store.active_set(height) if height <= self._tip.height else None
+
+    @property
+    def first_body(self) -> int:
+        """The lowest height from which on this node has every body."""
+        return self._store.first_body()
+
     def certificate(self, height: int) -> BlockCertificate | None:
         """The precommit certificate of the block at ``height``."""
-        return self._store.certificate(height)
+        # Above the tip there may be headers already; no block of ours yet.
+        return self._store.certificate(height) if height <= self._tip.height else None
 
     def block_hash(self, height: int) -> bytes | None:
         """The hash of the block at ``height``; the genesis hash at 0."""
         if height == 0:
             return self._genesis.hash
-        header = self._store.header(height)
+        header = self.header(height)
         return None if header is None else header.hash
 
     # judging and making blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,7 +74,42 @@ class AddressStore(Protocol):
         """At most ``limit`` places and txids, newest first from before ``before``."""
 
 
-class ChainStore(Protocol):
+class FinalHeader(Protocol):
+    """A header with its certificate, and its active set where that is a new one."""
+
+    @property
+    def header(self) -> Header:
+        """The header."""
+
+    @property
+    def certificate(self) -> BlockCertificate:
+        """The precommits that made it final."""
+
+    @property
+    def members(self) -> ActiveSet | None:
+        """The set behind its avs_root; None while it is the parent's."""
+
+
+class HeaderStore(Protocol):
+    """Port: certified headers, also those ahead of the tip."""
+
+    def header_top(self) -> int:
+        """The height of the newest header that was added; 0 when none ever was."""
+
+    def header(self, height: int) -> Header | None:
+        """The header at ``height``; genesis has none."""
+
+    def certificate(self, height: int) -> BlockCertificate | None:
+        """The precommit certificate of the header at ``height``."""
+
+    def active_set(self, height: int) -> ActiveSet | None:
+        """avs(height)."""
+
+    def add_headers(self, items: Sequence[FinalHeader]) -> None:
+        """Write consecutive headers in one batch, not synced: they can be fetched again."""
+
+
+class ChainStore(HeaderStore, Protocol):
     """Port: durable history. The store decides nothing; the chain checks before it writes."""
 
     def tip(self) -> tuple[int, bytes] | None:
@@ -86,20 +121,14 @@ class ChainStore(Protocol):
     def supply(self) -> int:
         """All coins in existence, in units."""
 
-    def header(self, height: int) -> Header | None:
-        """The header at ``height``; genesis has none."""
-
     def block(self, height: int) -> Block | None:
         """The block at ``height``; genesis has none."""
 
-    def certificate(self, height: int) -> BlockCertificate | None:
-        """The precommit certificate of the block at ``height``."""
+    def first_body(self) -> int:
+        """The lowest height from which on every body, transaction and undo is here."""
 
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of the block ``block_hash``, genesis included."""
-
-    def active_set(self, height: int) -> ActiveSet | None:
-        """avs(height)."""
 
     def utxo(self, point: Outpoint) -> Utxo | None:
         """The unspent output ``point``."""

@@ -29,6 +29,7 @@ from timecoin.consensus.slots import Slots
 from timecoin.consensus.timeouts import Timeout, delay_ms
 from timecoin.consensus.votes import VoteBook
 from timecoin.machine import Effect, Emit, Spread, StartTimer, StopTimer
+from timecoin.mempool.exchange import BodiesWanted
 from timecoin.quorum.certificate import BlockCertificate
 from timecoin.quorum.snapshots import block_snapshots
 from timecoin.quorum.tally import weight_of
@@ -210,5 +211,5 @@ class Agreement:
                 self._asked[block_hash] = None
                 senders = self.instance.offers.senders(block_hash)
                 peers = dict.fromkeys([*senders, *self._seat.links])
-                wanted = events.BodiesWanted(tuple(peers)[:MAX_BODY_PEERS], missing.wtxids)
+                wanted = BodiesWanted(tuple(peers)[:MAX_BODY_PEERS], missing.wtxids)
                 self.out.append(Emit(wanted))

@@ -11,7 +11,7 @@ from timecoin.quorum.evidence import Evidence, SignedBlock, double_signature
 from timecoin.quorum.statement import VoteKind
 from timecoin.signal import Signal
 
-# Events.
+# Events; bodies that arrive are told by ``mempool.exchange.BodiesFetched``.
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,6 @@ class NewTip:
 
 
 @dataclass(frozen=True, slots=True)
-class BodiesFetched:
-    """Bodies that were wanted are at hand."""
-
-    wtxids: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class CatchUpChanged:
     """Whether this node is behind its peers: one that catches up does not vote (PROTOCOL 8)."""
 
@@ -54,14 +47,6 @@ class Decided(Signal):
 
     checked: CheckedBlock
     certificate: BlockCertificate
-
-
-@dataclass(frozen=True, slots=True)
-class BodiesWanted(Signal):
-    """A block cannot be judged without these bodies; ``peers`` are likely to have them."""
-
-    peers: tuple[bytes, ...]
-    wtxids: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,11 @@ UNREQUESTED_POINTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """Event: get the bodies ``wtxids`` from ``peers``, tried in that order."""
+class BodiesWanted(Signal):
+    """Get the bodies ``wtxids`` from ``peers``, tried in that order.
+
+    A signal of whoever cannot judge a block without them, and the event that it becomes here.
+    """
 
     peers: tuple[bytes, ...]
     wtxids: tuple[bytes, ...]
@@ -62,7 +65,7 @@ class Exchange:
     def handle(self, event: object, now_ms: int) -> list[Effect]:
         """Take one event; time does not matter here."""
         match event:
-            case Fetch(peers, wtxids):
+            case BodiesWanted(peers, wtxids):
                 return self._fetch(peers, wtxids)
             case Received(peer, GetTransactions(wtxids)):
                 return self._serve(peer, wtxids)

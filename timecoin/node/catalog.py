@@ -26,7 +26,7 @@ from timecoin.finality.messages import (
 from timecoin.gossip.messages import Announce, Fetch, Neighbours
 from timecoin.mempool.messages import GetTransactions, Transactions
 from timecoin.quorum.evidence import MAX_EVIDENCE_BYTES, Evidence
-from timecoin.sync.messages import Blocks, GetBlocks, TipAnnounce
+from timecoin.sync.messages import Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
 
 
 class Owner(enum.Enum):
@@ -75,9 +75,11 @@ MESSAGES: dict[int, Known] = {
     50: Known(BlockVote, SMALL, Owner.CONSENSUS, spreads=True),
     51: Known(Votes, LISTS, Owner.CONSENSUS),
     64: Known(TipAnnounce, SMALL, Owner.SYNC),
-    65: Known(GetBlocks, SMALL, Owner.SYNC),
-    66: Known(Blocks, FRAME, Owner.SYNC),
     80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
+    65: Known(GetHeaders, SMALL, Owner.SYNC),
+    66: Known(Headers, FRAME, Owner.SYNC),
+    67: Known(GetBodies, SMALL, Owner.SYNC),
+    68: Known(Bodies, FRAME, Owner.SYNC),
 }
 
 KIND_OF: dict[type[Wire], int] = {known.type: kind for kind, known in MESSAGES.items()}

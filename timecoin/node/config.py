@@ -67,6 +67,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("rpctls", values.switch, "1 or 0: HTTPS for RPC [0 if only on loopback, else 1]"),
     Option("rpctlscert", values.path, "PEM certificate for RPC"),
     Option("rpctlskey", values.path, "PEM key for RPC"),
+    Option("checkpoint", values.checkpoint, "HEIGHT:HASH of a trusted block", repeated=True),
     Option("addressindex", values.switch, "1 or 0: keep coins and history by address [1]"),
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
     Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
@@ -105,6 +106,7 @@ class NodeConfig:
     max_connections: int
     rpc: RpcConfig
     address_index: bool
+    checkpoints: tuple[tuple[int, bytes], ...]
     pool_limits: PoolLimits
     log_level: str
 
@@ -204,9 +206,17 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         max_connections=given.get("maxconnections", DEFAULT_MAX_CONNECTIONS),
         rpc=_settle_rpc(given, network, datadir),
         address_index=given.get("addressindex", True),
+        checkpoints=_settle_checkpoints(given),
         pool_limits=limits,
         log_level=given.get("loglevel", DEFAULT_LOG_LEVEL),
     )
+
+
+def _settle_checkpoints(given: Mapping[str, Any]) -> tuple[tuple[int, bytes], ...]:
+    found: tuple[tuple[int, bytes], ...] = given.get("checkpoint", ())
+    if len(dict(found)) != len(dict.fromkeys(found)):
+        raise ConfigError("checkpoint: two hashes for one height")
+    return tuple(sorted(dict(found).items()))
 
 
 def _settle_rpc(given: Mapping[str, Any], network: Network, datadir: Path) -> RpcConfig:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from timecoin import params
 from timecoin.chain.addresses import AddressViews
 from timecoin.chain.commit import Chain
+from timecoin.chain.headers import HeaderChain
 from timecoin.chain.views import ChainViews
 from timecoin.consensus import events as consensus_events
 from timecoin.consensus.machine import Consensus
@@ -54,6 +55,8 @@ class NodeSettings:
     pool: PoolLimits = field(default_factory=PoolLimits)
     finality: params.FinalityParams = field(default_factory=params.FinalityParams)
     address_index: bool = True
+    checkpoints: tuple[tuple[int, bytes], ...] = ()
+    """Heights and block hashes that history has to pass through."""
 
 
 class Node:
@@ -96,7 +99,10 @@ class Node:
             Ports(self.chain, self.finality, self.evidence, self.exchange.find, verify),
             settings.identity,
         )
-        self.sync = Sync(self.chain, self.exchange.find)
+        self.headers = HeaderChain(
+            genesis, store, verify, self.chain.tip, dict(settings.checkpoints)
+        )
+        self.sync = Sync(self.chain, self.headers, self.exchange.find)
         self.signals = Signals()
         messenger = Messenger(runtime.network, self._is_staked)
         self.gossip = Gossip(KIND_OF)

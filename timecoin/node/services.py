@@ -145,6 +145,7 @@ def compose(
             identity=None if keys is None else Identity(keys.voting_key, keys.vrf_seed),
             pool=config.pool_limits,
             address_index=config.address_index,
+            checkpoints=config.checkpoints,
         ),
         Runtime(
             clock=reactor,

@@ -26,6 +26,7 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from timecoin import __version__
+from timecoin.chain.headers import CheckpointError
 from timecoin.consensus.journal import JournalError
 from timecoin.node import values
 from timecoin.node.config import OPTIONS, PROGRAM, ConfigError, NodeConfig, Option, load_config
@@ -52,6 +53,7 @@ _log = Logger("timecoin.node")
 START_ERRORS = (
     StartError,
     StoreError,
+    CheckpointError,
     KeyFileError,
     GenesisFileError,
     RpcStartError,

@@ -11,6 +11,7 @@ from timecoin.p2p.address import PeerAddress, parse_peer_address
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
 
+_BLOCK_HASH = re.compile(r"[0-9a-fA-F]{64}")
 _KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -88,6 +89,14 @@ def _bind_entry(entry: str) -> tuple[str, int | None]:
     else:
         name, colon, number = entry.partition(":")
     return host(name), port(number) if colon else None
+
+
+def checkpoint(value: str) -> tuple[int, bytes]:
+    """``HEIGHT:HASH``, the hash of a block in hex."""
+    height, _, block_hash = value.partition(":")
+    if _BLOCK_HASH.fullmatch(block_hash) is None:
+        raise ValueError(f"{value!r} is not HEIGHT:HASH with a hash of 64 hex digits")
+    return count(1, 2**63 - 1)(height), bytes.fromhex(block_hash)
 
 
 def log_level(value: str) -> str:

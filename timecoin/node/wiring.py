@@ -14,7 +14,7 @@ from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus_events
 from timecoin.evidence import events as evidence_events
 from timecoin.finality import events as finality_events
-from timecoin.mempool.exchange import BodiesFetched, Fetch
+from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.node.node import Node
 from timecoin.p2p.ports import Network
 from timecoin.signal import Signal
@@ -41,19 +41,23 @@ def wire(node: Node, network: Network) -> None:
         deliver(node.sync, sync_events.NewTip())
         deliver(node.evidence, evidence_events.NewTip())
 
-    def fetched(bodies: BodiesFetched) -> None:
-        deliver(node.consensus, consensus_events.BodiesFetched(bodies.wtxids))
-        deliver(node.sync, sync_events.BodiesFetched(bodies.wtxids))
+    def headers_synced(found: sync_events.HeadersSynced) -> None:
+        node.headers.append(found.checked)
+        deliver(node.sync, sync_events.HeadersStored())
 
-    def wanted(bodies: consensus_events.BodiesWanted | sync_events.BodiesWanted) -> None:
-        deliver(node.exchange, Fetch(bodies.peers, bodies.wtxids))
+    def fetched(bodies: BodiesFetched) -> None:
+        deliver(node.consensus, bodies)
+        deliver(node.sync, bodies)
+
+    def wanted(bodies: BodiesWanted) -> None:
+        deliver(node.exchange, bodies)
 
     def catching_up(change: sync_events.CatchingUp) -> None:
         deliver(node.finality, finality_events.CatchUpChanged(change.active))
         deliver(node.consensus, consensus_events.CatchUpChanged(change.active))
 
     def second_certificate(found: sync_events.SecondCertificate) -> None:
-        publish(node.chain.witness(found.certificate))
+        publish(node.chain.record_fork(found.first, found.second))
 
     def safety_broken(proof: consensus_events.SafetyBroken) -> None:
         publish(node.chain.record_fork(proof.first, proof.second))
@@ -70,8 +74,8 @@ def wire(node: Node, network: Network) -> None:
     signals.subscribe(sync_events.BlockSynced, commit)
     signals.subscribe(BlockConnected, connected)
     signals.subscribe(BodiesFetched, fetched)
-    signals.subscribe(consensus_events.BodiesWanted, wanted)
-    signals.subscribe(sync_events.BodiesWanted, wanted)
+    signals.subscribe(BodiesWanted, wanted)
+    signals.subscribe(sync_events.HeadersSynced, headers_synced)
     signals.subscribe(sync_events.CatchingUp, catching_up)
     signals.subscribe(sync_events.SecondCertificate, second_certificate)
     signals.subscribe(consensus_events.SafetyBroken, safety_broken)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from timecoin.chain.addresses import address_changes
-from timecoin.chain.ports import Archived, ChainUpdate, GenesisState, Place
+from timecoin.chain.ports import Archived, ChainUpdate, FinalHeader, GenesisState, Place
 from timecoin.codec import U32, U64, Bytes32, Wire, decode, encode
 from timecoin.ledger.block import Block, Body, Header
 from timecoin.ledger.connect import UtxoDiff
@@ -89,6 +89,11 @@ class EngineChainStore:
     def certificate(self, height: int) -> BlockCertificate | None:
         """See the port."""
         return self._row(keys.BLOCK_CERTIFICATES, height_key(height), BlockCertificate)
+
+    def first_body(self) -> int:
+        """See the port."""
+        row = self._engine.get(keys.META, keys.META_FIRST_BODY)
+        return 1 if row is None else height_of_key(row)
 
     def height_of(self, block_hash: bytes) -> int | None:
         """See the port."""
@@ -189,6 +194,26 @@ class EngineChainStore:
         if self._addresses is not None:
             rows += self._addresses.rows(block.height, address_changes(transactions, diff))
         self._engine.write(rows, sync=True)
+
+    def header_top(self) -> int:
+        """See ``HeaderStore``."""
+        row = self._engine.get(keys.META, keys.META_HEADERS)
+        return 0 if row is None else height_of_key(row)
+
+    def add_headers(self, items: Sequence[FinalHeader]) -> None:
+        """See ``HeaderStore``."""
+        rows: list[Row] = []
+        for item in items:
+            height = height_key(item.header.height)
+            rows += [
+                (keys.HEADERS, height, encode(item.header)),
+                (keys.BLOCK_CERTIFICATES, height, encode(item.certificate)),
+                (keys.AVS, height, item.header.avs_root),
+            ]
+            if item.members is not None:
+                rows.append((keys.AVS, item.header.avs_root, encode(item.members)))
+        rows.append((keys.META, keys.META_HEADERS, height_key(items[-1].header.height)))
+        self._engine.write(rows, sync=False)
 
     def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> None:
         """See the port."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from timecoin.chain.accept import CheckedBlock
+from timecoin.chain.headers import CheckedHeaders
 from timecoin.quorum.certificate import BlockCertificate
 from timecoin.signal import Signal
 
-# Events.
+# Events; bodies that arrive are told by ``mempool.exchange.BodiesFetched``.
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,8 @@ class NewTip:
 
 
 @dataclass(frozen=True, slots=True)
-class BodiesFetched:
-    """Bodies that were wanted are at hand."""
-
-    wtxids: tuple[bytes, ...]
+class HeadersStored:
+    """The headers that were made known last are at rest."""
 
 
 # Signals.
@@ -34,6 +33,13 @@ class CatchingUp(Signal):
 
 
 @dataclass(frozen=True, slots=True)
+class HeadersSynced(Signal):
+    """Headers that continue certified history: to be kept."""
+
+    checked: CheckedHeaders
+
+
+@dataclass(frozen=True, slots=True)
 class BlockSynced(Signal):
     """The tip's successor, checked, with the certificate that makes it final: to be committed."""
 
@@ -42,18 +48,11 @@ class BlockSynced(Signal):
 
 
 @dataclass(frozen=True, slots=True)
-class BodiesWanted(Signal):
-    """A block cannot be checked without these bodies; ``peers`` are likely to have them."""
-
-    peers: tuple[bytes, ...]
-    wtxids: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class SecondCertificate(Signal):
-    """A valid certificate for another block than ours, at a height that we hold: a fork."""
+    """Valid certificates for two blocks of one height: a fork."""
 
-    certificate: BlockCertificate
+    first: BlockCertificate
+    second: BlockCertificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Tips and pages of blocks on the wire. Transaction bodies travel by ``mempool.messages``."""
+"""Tips, headers and bodies of blocks on the wire.
+
+A page ends before its bound in bytes, unless its first item alone is larger, and is empty when the
+sender does not have the first item. ``request`` names the question that an answer belongs to.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,63 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from timecoin.chain.headers import CertifiedHeader
 from timecoin.codec import U64, Bytes32, Wire
-from timecoin.ledger.block import Block
-from timecoin.quorum.certificate import BlockCertificate
+from timecoin.ledger.block import Body
+from timecoin.ledger.transaction import Transaction
 
+MAX_HEADERS = 1_000
+"""Headers that one request may ask for."""
 MAX_BLOCKS = 100
-"""Blocks that one request may ask for."""
-PAGE_BYTES = 4_000_000
-"""A page of blocks ends before it, unless its first block alone is larger."""
+"""Bodies of blocks that one request may ask for."""
+PAGE_BYTES = 1_000_000
 
 
 class TipAnnounce(Wire, frozen=True):
-    """The sender's newest final block."""
+    """The sender's newest final block, and the first one whose body it has."""
 
     height: U64
     hash: Bytes32
+    first_body: U64
 
 
-class GetBlocks(Wire, frozen=True):
-    """Ask for ``count`` blocks from height ``first`` on; ``request`` names the answer."""
+class GetHeaders(Wire, frozen=True):
+    """Ask for ``count`` certified headers from height ``first`` on."""
+
+    request: U64
+    first: U64
+    count: Annotated[int, Meta(ge=1, le=MAX_HEADERS)]
+
+
+class Headers(Wire, frozen=True):
+    """The answer: consecutive headers with their precommit certificates."""
+
+    request: U64
+    items: Annotated[tuple[CertifiedHeader, ...], Meta(max_length=MAX_HEADERS)]
+
+
+class GetBodies(Wire, frozen=True):
+    """Ask for the bodies of ``count`` blocks from height ``first`` on.
+
+    With ``transactions``, those that the blocks archive come along; else they are fetched by
+    ``mempool.messages`` as far as they are missing.
+    """
 
     request: U64
     first: U64
     count: Annotated[int, Meta(ge=1, le=MAX_BLOCKS)]
+    transactions: bool
 
 
-class Blocks(Wire, frozen=True):
-    """The answer: consecutive blocks with their precommit certificates, as many as a page holds.
+class BlockBody(Wire, frozen=True):
+    """The body of one block with transactions of its entries: all, some or none of them."""
 
-    Empty when the sender does not have the first one.
-    """
+    body: Body
+    transactions: tuple[Transaction, ...]
+
+
+class Bodies(Wire, frozen=True):
+    """The answer: the bodies of consecutive blocks."""
 
     request: U64
-    items: Annotated[tuple[tuple[Block, BlockCertificate], ...], Meta(max_length=MAX_BLOCKS)]
+    items: Annotated[tuple[BlockBody, ...], Meta(max_length=MAX_BLOCKS)]

@@ -1,4 +1,4 @@
-"""What peers say of their tips, and whom to ask."""
+"""What peers say of their tips, how they answer, and whom to ask."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ QUIET_MS = 30_000
 """Who did not deliver what it announced is not asked for so long."""
 MAX_FAILURES = 3
 """Requests in a row that may time out before an announcement is forgotten."""
+SLOW_FACTOR_MAX = 8
 
 
 @dataclass(slots=True)
@@ -15,9 +16,13 @@ class Peer:
     """One linked peer. ``height`` is announced, ``proved`` says that it has been worth belief."""
 
     height: int = 0
+    first_body: int = 1
+    """The lowest block whose body it says to have."""
     proved: bool = False
-    """It delivered certified blocks since we fell behind."""
+    """It delivered certified headers since we fell behind."""
     failures: int = 0
+    latency_ms: int = 0
+    """Time from question to answer, smoothed; 0 before the first."""
     quiet_until_ms: int = 0
 
 
@@ -42,47 +47,51 @@ class Peers:
         """The record of a linked peer."""
         return self._peers.get(peer)
 
-    def height(self, name: bytes) -> int:
-        """The height that the linked ``name`` announced."""
-        return self._peers[name].height
+    def ranked(self, height: int, now_ms: int, body: bool = False) -> tuple[bytes, ...]:
+        """Peers said to have block ``height``, with ``body`` its body too; the best first.
 
-    def is_proved(self, name: bytes) -> bool:
-        """Whether the linked ``name`` has delivered certified blocks since we fell behind."""
-        return self._peers[name].proved
-
-    def ranked(self, height: int, now_ms: int) -> tuple[bytes, ...]:
-        """Peers said to have block ``height``: fewest failures first, then the highest tip."""
+        Fewest failures, then the highest tip, then the shortest time to an answer.
+        """
         able = [
-            (peer.failures, -peer.height, order, name)
+            (peer.failures, -peer.height, peer.latency_ms, order, name)
             for order, (name, peer) in enumerate(self._peers.items())
-            if peer.height >= height and peer.quiet_until_ms <= now_ms
+            if peer.height >= height
+            and peer.quiet_until_ms <= now_ms
+            and (not body or peer.first_body <= height)
         ]
-        return tuple(name for _, _, _, name in sorted(able))
+        return tuple(name for *_, name in sorted(able))
 
     def any_proved_above(self, height: int, now_ms: int) -> bool:
-        """Whether a peer that has delivered certified blocks announces one above ``height``."""
+        """Whether a peer that has delivered certified headers announces one above ``height``."""
         return any(
             peer.proved and peer.height > height and peer.quiet_until_ms <= now_ms
             for peer in self._peers.values()
         )
 
     def prove(self, name: bytes) -> None:
-        """A block that ``name`` sent is certified."""
+        """Headers that ``name`` sent are certified."""
         peer = self._peers.get(name)
         if peer is not None:
             peer.proved = True
 
-    def answered(self, name: bytes) -> None:
-        """``name`` delivered."""
+    def answered(self, name: bytes, took_ms: int) -> None:
+        """``name`` delivered, ``took_ms`` after the question."""
         peer = self._peers.get(name)
         if peer is not None:
             peer.failures = 0
+            known = peer.latency_ms
+            peer.latency_ms = (7 * known + took_ms) // 8 if known else max(1, took_ms)
 
     def failed(self, name: bytes) -> bool:
         """A request to the linked ``name`` timed out; True when that is once too often in a row."""
         peer = self._peers[name]
         peer.failures += 1
         return peer.failures % MAX_FAILURES == 0
+
+    def patience(self, name: bytes) -> int:
+        """How many times the usual time-out ``name`` gets: twice as much after each failure."""
+        peer = self._peers.get(name)
+        return 1 if peer is None else min(SLOW_FACTOR_MAX, 1 << min(peer.failures, 8))
 
     def forget(self, name: bytes, now_ms: int) -> None:
         """Believe nothing that ``name`` announced, and for a while nothing that it will."""

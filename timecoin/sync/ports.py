@@ -6,7 +6,9 @@ from typing import Protocol
 
 from timecoin.chain.accept import CheckedBlock
 from timecoin.consensus.ports import FindBody, Tip
-from timecoin.ledger.block import Block
+from timecoin.ledger.block import Block, Header
+from timecoin.ledger.transaction import Transaction
+from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import BlockCertificate
 
 
@@ -21,17 +23,27 @@ class SyncChain(Protocol):
     def fork_height(self) -> int | None:
         """The height at which two blocks are certified; such a chain takes no more blocks."""
 
+    @property
+    def first_body(self) -> int:
+        """The lowest height from which on this node has every body."""
+
     def block_hash(self, height: int) -> bytes | None:
         """The hash of the block at ``height``; the genesis hash at 0."""
 
+    def header(self, height: int) -> Header | None:
+        """The header of the block at ``height``; genesis has none."""
+
     def block(self, height: int) -> Block | None:
-        """The block at ``height``; genesis has none."""
+        """The block at ``height``; None for genesis and where its body is not kept."""
+
+    def transaction(self, wtxid: bytes) -> Transaction | None:
+        """The archived transaction ``wtxid``."""
 
     def certificate(self, height: int) -> BlockCertificate | None:
         """The precommit certificate of the block at ``height``."""
 
-    def check_certificate(self, certificate: BlockCertificate) -> None:
-        """``CertificateError`` unless it finalizes a block up to the tip's successor."""
+    def stored_set(self, height: int) -> ActiveSet | None:
+        """avs(height), however old."""
 
     def check(self, block: Block, find: FindBody) -> CheckedBlock:
         """``block`` judged as the tip's successor; ``RuleBroken`` or ``MissingBodies``."""

@@ -1,69 +1,87 @@
-"""Requests for blocks: who was asked for what, and which answers belong to them."""
+"""Questions to peers: who was asked for what, and which answers belong to them."""
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from timecoin.ledger.block import Block
-from timecoin.quorum.certificate import BlockCertificate
-from timecoin.sync.messages import Blocks, GetBlocks
+from timecoin.codec import Wire
 
-KEPT_LATE = 16
+KEPT_LATE = 64
 """Requests that timed out and whose answer is still welcome."""
+
+
+class Purpose(enum.Enum):
+    """What a question is for."""
+
+    HEADERS = "headers"
+    PROBE = "probe"
+    """Compares histories at a height that we hold."""
+    BODIES = "bodies"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to one peer. A probe compares histories at a height that we hold."""
+    """One question to one peer, about ``count`` heights from ``first`` on."""
 
     number: int
     peer: bytes
+    purpose: Purpose
     first: int
     count: int
-    probe: bool
+    asked_ms: int
+    message: Wire
 
     @property
-    def message(self) -> GetBlocks:
-        """The question on the wire."""
-        return GetBlocks(self.number, self.first, self.count)
+    def last(self) -> int:
+        """The highest height that it asks for."""
+        return self.first + self.count - 1
 
 
 class Requests:
-    """At most one request for new blocks at a time, and one probe a peer."""
+    """Open questions, and those that are overdue; of one purpose a peer has one at a time."""
 
     def __init__(self) -> None:
         self._number = 0
         self._open: dict[int, Request] = {}
         self._late: OrderedDict[int, Request] = OrderedDict()
 
-    @property
-    def fetching(self) -> bool:
-        """Whether a request for new blocks is open."""
-        return any(not request.probe for request in self._open.values())
+    def open(self, purpose: Purpose) -> list[Request]:
+        """The open questions of one purpose."""
+        return [request for request in self._open.values() if request.purpose is purpose]
 
-    def probing(self, peer: bytes) -> bool:
-        """Whether a probe of ``peer`` is open."""
-        return any(request.probe and request.peer == peer for request in self._open.values())
+    def asks(self, peer: bytes, purpose: Purpose) -> bool:
+        """Whether ``peer`` has an open question of that purpose."""
+        return any(request.peer == peer for request in self.open(purpose))
 
-    def new(self, peer: bytes, first: int, count: int, probe: bool = False) -> Request:
-        """Open a request."""
+    def new(
+        self,
+        peer: bytes,
+        purpose: Purpose,
+        first: int,
+        count: int,
+        now_ms: int,
+        message: Callable[[int], Wire],
+    ) -> Request:
+        """Open a question; ``message`` makes it of its number."""
         self._number += 1
-        request = Request(self._number, peer, first, count, probe)
+        request = Request(self._number, peer, purpose, first, count, now_ms, message(self._number))
         self._open[request.number] = request
         return request
 
-    def answered(self, peer: bytes, number: int) -> Request | None:
-        """Close the request that ``peer`` answers; None when it was asked no such thing."""
+    def answered(self, peer: bytes, number: int, *purposes: Purpose) -> Request | None:
+        """Close the question that ``peer`` answers; None when it was asked no such thing."""
         for requests in (self._open, self._late):
             request = requests.get(number)
-            if request is not None and request.peer == peer:
+            if request is not None and request.peer == peer and request.purpose in purposes:
                 del requests[number]
                 return request
         return None
 
     def late(self, number: int) -> Request | None:
-        """Request ``number`` is overdue, if it is still open: another peer may be asked."""
+        """Question ``number`` is overdue, if it is still open: another peer may be asked."""
         request = self._open.pop(number, None)
         if request is not None:
             self._late[number] = request
@@ -79,25 +97,3 @@ class Requests:
         for request in dropped:
             del self._open[request.number]
         return dropped
-
-
-def is_answer(request: Request, answer: Blocks) -> bool:
-    """Whether ``answer`` has the shape that was asked for.
-
-    Consecutive heights from the first on, each block on the one before, each certificate for its
-    block. What certificates prove is judged when the parent is history.
-    """
-    if len(answer.items) > request.count:
-        return False
-    parent: Block | None = None
-    for offset, (block, certificate) in enumerate(answer.items):
-        if block.height != request.first + offset or not _is_for(certificate, block):
-            return False
-        if parent is not None and block.header.prev_hash != parent.hash:
-            return False
-        parent = block
-    return True
-
-
-def _is_for(certificate: BlockCertificate, block: Block) -> bool:
-    return (certificate.height, certificate.block_hash) == (block.height, block.hash)

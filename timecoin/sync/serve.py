@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
+from timecoin.chain.headers import CertifiedHeader
 from timecoin.codec import encode
-from timecoin.ledger.block import Block
-from timecoin.quorum.certificate import BlockCertificate
-from timecoin.sync.messages import PAGE_BYTES, Blocks, GetBlocks
+from timecoin.sync.messages import (
+    PAGE_BYTES,
+    BlockBody,
+    Bodies,
+    GetBodies,
+    GetHeaders,
+    Headers,
+)
 from timecoin.sync.ports import SyncChain
 
+BODY_BYTES_MAX = 8_000_000
+"""Of one block, transactions beyond it have to be fetched by themselves: a frame has a bound."""
 
-def page_of(chain: SyncChain, asked: GetBlocks) -> Blocks:
-    """The blocks that ``asked`` names, as far as they exist and a page holds them."""
-    items: list[tuple[Block, BlockCertificate]] = []
+
+def headers_page(chain: SyncChain, asked: GetHeaders) -> Headers:
+    """The headers that ``asked`` names, as far as they exist and a page holds them."""
+    items: list[CertifiedHeader] = []
     size = 0
-    last = min(asked.first + asked.count - 1, chain.tip.height)
-    for height in range(asked.first, last + 1):
-        block, certificate = chain.block(height), chain.certificate(height)
-        if block is None or certificate is None:
+    root = None
+    parent = chain.header(asked.first - 1) if asked.first else None
+    if parent is not None:
+        root = parent.avs_root
+    elif asked.first == 1:
+        founders = chain.stored_set(0)
+        root = None if founders is None else founders.root
+    for height in range(asked.first, min(asked.first + asked.count - 1, chain.tip.height) + 1):
+        header, certificate = chain.header(height), chain.certificate(height)
+        if header is None or certificate is None:
             break  # genesis is no block
-        size += len(encode((block, certificate)))
+        members = None if header.avs_root == root else chain.stored_set(height)
+        item = CertifiedHeader(header, certificate, members)
+        size += len(encode(item))
         if items and size > PAGE_BYTES:
             break
-        items.append((block, certificate))
-    return Blocks(asked.request, tuple(items))
+        items.append(item)
+        root = header.avs_root
+    return Headers(asked.request, tuple(items))
+
+
+def bodies_page(chain: SyncChain, asked: GetBodies) -> Bodies:
+    """The bodies that ``asked`` names, as far as this node has them and a page holds them."""
+    items: list[BlockBody] = []
+    size = 0
+    for height in range(asked.first, min(asked.first + asked.count - 1, chain.tip.height) + 1):
+        block = chain.block(height)
+        if block is None:
+            break  # genesis is no block, and bodies may have been pruned
+        item_bytes = len(encode(block.body))
+        transactions = []
+        if asked.transactions:
+            for entry in block.body.entries:
+                tx = chain.transaction(entry.wtxid)
+                if tx is None or item_bytes + len(tx.encoded) > BODY_BYTES_MAX:
+                    break
+                item_bytes += len(tx.encoded)
+                transactions.append(tx)
+        size += item_bytes
+        if items and size > PAGE_BYTES:
+            break
+        items.append(BlockBody(block.body, tuple(transactions)))
+    return Bodies(asked.request, tuple(items))

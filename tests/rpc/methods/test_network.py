@@ -11,6 +11,7 @@ from tests.quorum.proofs import signed_twice
 from tests.rpc.methods.net import RpcNet, RpcTestCase, node_id
 from tests.support import ledger_kit
 from timecoin import __version__
+from timecoin.chain.headers import Top
 from timecoin.crypto.address import encode_address
 from timecoin.evidence.events import Witnessed
 from timecoin.finality.emergency import Emergency, EmergencyRow
@@ -364,7 +365,7 @@ class ReportTests(RpcTestCase):
 
     def test_catching_up(self) -> None:
         self.patch(self.node.node.sync, "_active", True)
-        self.patch(self.node.node.sync, "_certified_height", 40)
+        self.patch(self.node.node.headers, "_top", Top(40, bytes(32), 40))
         info = self.call("getblockchaininfo")
         self.assertEqual((info["headers"], info["initialblockdownload"]), (40, True))
         self.assertEqual(info["verificationprogress"], 0)
