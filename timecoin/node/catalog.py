@@ -75,11 +75,11 @@ MESSAGES: dict[int, Known] = {
     50: Known(BlockVote, SMALL, Owner.CONSENSUS, spreads=True),
     51: Known(Votes, LISTS, Owner.CONSENSUS),
     64: Known(TipAnnounce, SMALL, Owner.SYNC),
-    80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
     65: Known(GetHeaders, SMALL, Owner.SYNC),
     66: Known(Headers, FRAME, Owner.SYNC),
     67: Known(GetBodies, SMALL, Owner.SYNC),
     68: Known(Bodies, FRAME, Owner.SYNC),
+    80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
 }
 
 KIND_OF: dict[type[Wire], int] = {known.type: kind for kind, known in MESSAGES.items()}
