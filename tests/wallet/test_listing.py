@@ -11,7 +11,7 @@ from timecoin import params
 from timecoin.crypto.address import encode_address
 from timecoin.finality.events import Status
 from timecoin.ledger.script import stake
-from timecoin.ledger.transaction import Transaction, TxOutput
+from timecoin.ledger.transaction import Transaction, TxOutput, outpoint
 from timecoin.wallet.derive import Branch
 from timecoin.wallet.history import HistoryEntry
 
@@ -89,6 +89,19 @@ class CategoryTests(HistoryCase):
         self.world.accept(tx)
         self.fixture.block(tx)
         self.assertEqual(self.listed(), [("stake", 4 * TIME), ("receive", 5 * TIME)])
+
+    def test_a_stake_comes_back(self) -> None:
+        self.fixture.block(self.fixture.receive(5 * TIME))
+        script = stake(bytes(32), bytes(32), script_at(RECEIVE, 1)[1:], bytes(20), 0)
+        staking = self.wallet.send([TxOutput(4 * TIME, script)])
+        self.world.accept(staking)
+        self.fixture.block(staking)
+        back = self.wallet.unstake(outpoint(staking.txid, 0))
+        self.fixture.block(back)
+        returned = back.outputs[0].value
+        self.assertEqual(self.listed()[0], ("unstake", returned))
+        self.assertEqual(len(self.listed()), 3)
+        self.assert_balance(spendable=returned + staking.outputs[1].value)
 
     def test_what_was_rejected_is_gone(self) -> None:
         self.fixture.block(self.fixture.receive(5 * TIME))

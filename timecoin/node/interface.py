@@ -34,7 +34,12 @@ def follow_coins(node: Node, keystore: Keystore) -> Wallet:
     def on_status(change: StatusChanged) -> None:
         wallet.on_status(change.txid, change.status, node.pool.get(change.txid))
 
-    observe(node, BlockConnected, wallet.on_block)
+    def on_block(connected: BlockConnected) -> None:
+        wallet.on_block(connected)
+        for tx in wallet.unstaking.waiting():
+            node.submit(tx)  # refused until the masternode has let its stake go
+
+    observe(node, BlockConnected, on_block)
     observe(node, StatusChanged, on_status)
     return wallet
 

@@ -25,6 +25,6 @@ class WalletStore:
         """All rows whose key begins with ``prefix``, in key order."""
         return self._engine.scan(WALLET, prefix)
 
-    def write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write all ``rows`` or none."""
+    def write(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write all ``rows`` or none; without a value a row is deleted."""
         self._engine.write([(WALLET, key, value) for key, value in rows], sync=False)

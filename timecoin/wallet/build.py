@@ -135,6 +135,18 @@ def build_merge(
     return _payment(spent, [merged], has_change=False)
 
 
+def build_release(
+    stake: Coin, script: bytes, fee_rate: int = params.MIN_FEE_RATE_UNITS_PER_BYTE
+) -> Payment:
+    """All of ``stake``, less the fee, to ``script``; :class:`InsufficientFunds` if it is dust."""
+    cost = _Cost(_FRAME_BYTES + _output_bytes(TxOutput(0, script)), fee_rate)
+    fee_units = cost.fee_units(1)
+    returned = TxOutput(stake[1].value - fee_units, script)
+    if returned.value <= 0 or is_dust(returned):
+        raise InsufficientFunds(fee_units + params.DUST_UNITS, stake[1].value)
+    return _payment([stake], [returned], has_change=True)
+
+
 def _largest(coins: Sequence[Coin]) -> list[Coin]:
     """As many of the largest as a transaction can hold, in descending order; equal by outpoint."""
     if len(coins) > _MAX_INPUTS:

@@ -43,6 +43,10 @@ class PaymentRefused(WalletError):
     """A payment that no transaction can make: no output, dust, too large."""
 
 
+class StakeRefused(WalletError):
+    """A stake that cannot be given back: none of ours, or spent already."""
+
+
 class LockRefused(WalletError):
     """A coin that cannot be locked or unlocked: none of ours, spent, or so already."""
 

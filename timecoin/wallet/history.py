@@ -21,7 +21,8 @@ class Detail:
     """One output that was received by us, staked by us, or sent by us to others."""
 
     category: str
-    """``receive``, ``send``, ``generate`` for a reward, ``stake`` for a collateral of ours."""
+    """``receive``, ``send``, ``generate`` for a reward, ``stake`` for a collateral of ours,
+    ``unstake`` for one that has come back."""
     index: int
     lock_script: bytes
     units: int
@@ -51,7 +52,8 @@ class HistoryEntry:
 
     txid: bytes
     category: str
-    """``send``, ``receive``, ``generate``, ``immature`` (a reward that rests) or ``stake``."""
+    """``send``, ``receive``, ``generate``, ``immature`` (a reward that rests), ``stake`` or
+    ``unstake``."""
     index: int
     """Which output of the transaction."""
     lock_script: bytes
@@ -78,7 +80,9 @@ def effect_of(tx: Transaction, find_output: FindOutput, owner: Owner) -> Effect:
     An input whose output ``find_output`` does not know counts as foreign.
     """
     inputs = [find_output(point) for point in tx.outpoints]
-    own_inputs = [found.value for found in inputs if found is not None and owner(found.lock_script)]
+    own = [found for found in inputs if found is not None and owner(found.lock_script)]
+    own_inputs = [found.value for found in own]
+    unstaked = any(found.lock_script.startswith(_STAKE) for found in own)
     paths = [owner(output.lock_script) for output in tx.outputs]
     received = sum(o.value for o, path in zip(tx.outputs, paths, strict=True) if path is not None)
     all_own = len(own_inputs) == len(tx.inputs)
@@ -88,6 +92,9 @@ def effect_of(tx: Transaction, find_output: FindOutput, owner: Owner) -> Effect:
     for index, (output, path) in enumerate(zip(tx.outputs, paths, strict=True)):
         if path is not None and output.lock_script.startswith(_STAKE):
             details.append(Detail("stake", index, output.lock_script, output.value))
+            continue
+        if unstaked and path is not None:
+            details.append(Detail("unstake", index, output.lock_script, output.value))
             continue
         returned = bool(own_inputs) and path is not None and path.branch is Branch.CHANGE
         if own_inputs and not returned:

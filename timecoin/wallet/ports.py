@@ -42,5 +42,5 @@ class HistoryRows(Protocol):
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All rows whose key begins with ``prefix``, in key order."""
 
-    def write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write all ``rows`` or none."""
+    def write(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write all ``rows`` or none; without a value a row is deleted."""

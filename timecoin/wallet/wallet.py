@@ -17,11 +17,12 @@ from timecoin.finality.events import Status
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.script import pay_to_pubkey_hash
 from timecoin.ledger.transaction import Outpoint, Transaction, TxOutput
+from timecoin.masternodes.changes import Leave, sign_leave
 from timecoin.wallet.book import HistoryBook
-from timecoin.wallet.build import Payment, build_merge, build_payment
+from timecoin.wallet.build import Payment, build_merge, build_payment, build_release
 from timecoin.wallet.coins import Balance, Coins, OwnCoin, Standing
 from timecoin.wallet.derive import Branch
-from timecoin.wallet.errors import LockRefused, WalletLocked
+from timecoin.wallet.errors import KeyMissing, LockRefused, StakeRefused, WalletLocked
 from timecoin.wallet.history import Effect, FindOutput, HistoryEntry, effect_of
 from timecoin.wallet.keyring import KeyRing
 from timecoin.wallet.keystore import Keystore
@@ -30,6 +31,7 @@ from timecoin.wallet.locks import CoinLocks
 from timecoin.wallet.ports import HistoryRows, WalletChain
 from timecoin.wallet.rawsign import Prevouts, RawSigned, sign_raw
 from timecoin.wallet.scan import BlockContent, BlockReader, ScanProgress, first_height_since
+from timecoin.wallet.stakes import Unstaking
 
 MAX_CONFIRMATIONS = 9_999_999
 """Bitcoin Core's default bound of ``listunspent``: all."""
@@ -60,6 +62,7 @@ class Wallet(KeyRing):
         self._locks = CoinLocks(keystore.kept_locks, keystore.keep_locks)
         self._first_height = first_height_since(self._chain, keystore.created_ms)
         self._book = HistoryBook(self._rows, keystore.fingerprint, self._first_height)
+        self.unstaking = Unstaking(self._rows, keystore.fingerprint)
         self._blocks = BlockReader(self._chain, keystore, self._book, self._walk)
         self._walk()
 
@@ -192,6 +195,40 @@ class Wallet(KeyRing):
             )
         )
 
+    def unstake(
+        self, point: Outpoint, fee_rate: int = params.MIN_FEE_RATE_UNITS_PER_BYTE
+    ) -> Transaction:
+        """The signed transaction that returns the stake ``point`` to a fresh own key.
+
+        Nobody takes it before the masternode has let go (PROTOCOL 4): it stands in ``unstaking``
+        from now on, and asked again it is the same. :class:`WalletLocked`, :class:`StakeRefused`
+        for what is no unspent stake of ours, :class:`WalletFileError`: nothing has changed.
+        """
+        known = self.unstaking.of(point)
+        if known is not None:
+            return known
+        if self.locked:
+            raise WalletLocked
+        coin = next((each for each in self._coins if each.point == point), None)
+        if coin is None or coin.standing is not Standing.STAKED:
+            raise StakeRefused(f"output {point.hex()} is no stake of this wallet")
+        script = pay_to_pubkey_hash(self.keystore.peek(Branch.CHANGE))
+        payment = build_release((point, coin.utxo), script, fee_rate)
+        self.keystore.take(Branch.CHANGE)
+        tx = self.sign_raw(payment.tx, {}).tx
+        self.unstaking.put(point, tx)
+        return tx
+
+    def sign_leave(self, owner_hash: bytes, pubkey: bytes, joined_height: int) -> Leave:
+        """The leave of the masternode ``pubkey`` by the owner of its stake.
+
+        :class:`WalletLocked`, :class:`KeyMissing` when the owner's key is not ours.
+        """
+        key = self.find_key(owner_hash)
+        if key is None:
+            raise KeyMissing("the owner's key of the stake is not in this wallet")
+        return sign_leave(key, self._chain_id, pubkey, joined_height)
+
     def _pay(self, build: Callable[[list[Coin], bytes], Payment]) -> Payment:
         """Sign what ``build`` makes of the coins that may be spent and a change script."""
         if self.locked:
@@ -265,7 +302,9 @@ class Wallet(KeyRing):
             connected.spent,
             connected.created,
         )
-        self._locks.forget(point for point, _ in connected.spent)
+        spent = [point for point, _ in connected.spent]
+        self._locks.forget(spent)
+        self.unstaking.forget(spent)
         self._blocks.connect(
             BlockContent(
                 connected.block.height,
