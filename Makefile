@@ -17,7 +17,7 @@ SIM_OPTIONS ?= --nodes 7 --payments 200
 
 # Debian packages that `make tools` installs: for building the package, and for tests that need more
 # than Python (tests/support/tools.py).
-TOOLS ?= bash debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian man-db nginx-light \
+TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian man-db nginx-light \
   openssh-client prometheus shellcheck systemd util-linux
 
 .PHONY: help install demo devnet test check-long lint format docs sim bench bench-rpc deb deb-test tools pins clean

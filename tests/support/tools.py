@@ -13,6 +13,7 @@ from twisted.trial.unittest import FailTest, SkipTest
 
 PACKAGE_OF = {
     "bash": "bash",
+    "curl": "curl",
     "debootstrap": "debootstrap",
     "dh_virtualenv": "dh-virtualenv",
     "dpkg-buildpackage": "dpkg-dev",
