@@ -1,4 +1,4 @@
-"""The proxies' example files with a node behind them; only paths, ports and periods are replaced."""
+"""The example files of proxies with a node behind; only paths, ports and periods are replaced."""
 
 from __future__ import annotations
 
