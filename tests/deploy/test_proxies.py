@@ -93,7 +93,7 @@ class ProxyTests(SynchronousTestCase):
         refused = self.assertRaises(RpcUnreachable, stranger.call, "uptime")
         self.assertEqual(refused.status, 401)
 
-        statuses = set()
+        statuses: set[int | None] = set()
         for _ in range(FLOOD):
             try:
                 client.call("uptime")
