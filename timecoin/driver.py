@@ -86,6 +86,14 @@ class Driver:
         self._turn: IDelayedCall | None = None
         self._running = False
         self._stopped = False
+        self.turns = 0
+        self.events = 0
+        """Turns of the loop and events handled in them, since the start."""
+
+    @property
+    def queued(self) -> int:
+        """Events that wait for the next turn."""
+        return len(self._queue)
 
     @property
     def stopped(self) -> bool:
@@ -129,6 +137,8 @@ class Driver:
 
     def _turn_once(self) -> None:
         now_ms = self.now_ms()
+        self.turns += 1
+        self.events += len(self._queue)
         asked: list[tuple[Machine, list[Effect]]] = []
         for _ in range(len(self._queue)):
             machine, event = self._queue.popleft()

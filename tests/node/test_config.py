@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.node.config import (
-    DEFAULT_LOG_LEVEL,
     OPTIONS,
     ConfigError,
     NodeConfig,
     load_config,
     read_config,
 )
+from timecoin.node.log.levels import LevelSetting
 from timecoin.p2p.address import PeerAddress
 from timecoin.params import Network
 from timecoin.rpc.auth import Logins
@@ -57,7 +57,9 @@ class DefaultTests(ConfigCase):
         self.assertEqual(config.peers, ())
         self.assertIsNone(config.validator_id)
         self.assertIsNone(config.genesis_path)
-        self.assertEqual(config.log_level, DEFAULT_LOG_LEVEL)
+        self.assertEqual(config.log_levels, LevelSetting("info", {}))
+        self.assertIsNone(config.log_format)
+        self.assertEqual(config.min_disk_free_bytes, 1_000_000_000)
 
     def test_ports_of_the_other_networks(self) -> None:
         testnet, devnet = self.load(network="testnet"), self.load(network="devnet")
@@ -103,7 +105,9 @@ class SourceTests(ConfigCase):
             maxmempool=5
             maxmempooltx=11
             mempoolexpiry=2
-            loglevel=debug
+            loglevel=debug,p2p:warn
+            logformat=json
+            mindiskfree=7
             """
         )
         self.assertIs(config.network, Network.DEVNET)
@@ -126,7 +130,8 @@ class SourceTests(ConfigCase):
         self.assertEqual(config.pool_limits.max_bytes, 5_000_000)
         self.assertEqual(config.pool_limits.max_pending, 11)
         self.assertEqual(config.pool_limits.expiry_ms, 7_200_000)
-        self.assertEqual(config.log_level, "debug")
+        self.assertEqual(config.log_levels, LevelSetting("debug", {"p2p": "warn"}))
+        self.assertEqual((config.log_format, config.min_disk_free_bytes), ("json", 7_000_000))
 
     def test_the_command_line_wins(self) -> None:
         config = self.load("port=1\nrpcallowip=192.0.2.1\nmaxconnections=3", port="2")
@@ -177,6 +182,11 @@ class RefusalTests(ConfigCase):
             ("rpcwhitelist", "bob"),
             ("maxmempool", "0"),
             ("loglevel", "loud"),
+            ("loglevel", "info,warn"),
+            ("loglevel", "info,kitchen:debug"),
+            ("loglevel", "p2p:info,p2p:debug"),
+            ("logformat", "xml"),
+            ("mindiskfree", "-1"),
             ("datadir", ""),
         ):
             self.assertIn(key, self.refused(f"{key}={value}"), value)

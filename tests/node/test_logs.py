@@ -1,61 +1,22 @@
-"""Log lines: readable, one an event, and nobody else can forge one."""
+"""The lines that tell what a node does."""
 
 from __future__ import annotations
 
 import io
 
 from twisted.logger import Logger, LogPublisher
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support import ledger_kit
 from timecoin.consensus import events as consensus
+from timecoin.finality.events import Status, StatusChanged
+from timecoin.mempool.entry import Admission, Verdict
 from timecoin.node import logs
-from timecoin.node.logs import NodeLog, text_observer
+from timecoin.node.log.levels import Levels, LevelSetting
+from timecoin.node.log.output import LogOutput
+from timecoin.node.logs import NodeLog
 from timecoin.quorum.statement import NIL
 from timecoin.sync.events import CatchingUp, HistoryRefused
-
-
-class TextObserverTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.out = io.StringIO()
-
-    def logger(self, level: str, namespace: str = "timecoin.chain.commit") -> Logger:
-        return Logger(namespace, observer=LogPublisher(text_observer(self.out, level)))
-
-    def test_a_line(self) -> None:
-        self.logger("info").info("height {height}", height=7)
-        stamp, level, rest = self.out.getvalue().split(None, 2)
-        self.assertRegex(stamp, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
-        self.assertEqual((level, rest), ("info", "chain: height 7\n"))
-
-    def test_levels(self) -> None:
-        log = self.logger("warn")
-        log.info("no")
-        log.warn("yes")
-        log.error("yes")
-        self.assertEqual(self.out.getvalue().count("yes"), 2)
-        self.assertNotIn("no", self.out.getvalue())
-
-    def test_twisted_itself_is_heard_from_warnings_up(self) -> None:
-        for namespace in ("twisted.internet", "log_legacy"):
-            log = self.logger("debug", namespace)
-            log.info("chatter")
-            log.warn("trouble")
-        self.assertNotIn("chatter", self.out.getvalue())
-        self.assertEqual(self.out.getvalue().count("trouble"), 2)
-
-    def test_no_forged_lines(self) -> None:
-        self.logger("info").info("said {what}", what="hello\n2026 info  chain: fake\r\n")
-        self.assertEqual(self.out.getvalue().count("\n"), 1)
-
-    def test_a_failure_shows_its_traceback(self) -> None:
-        try:
-            raise KeyError("lost")
-        except KeyError:
-            self.logger("info").failure("it broke", Failure())
-        first, *rest = self.out.getvalue().splitlines()
-        self.assertTrue(first.endswith("chain: it broke"))
-        self.assertIn("KeyError", "\n".join(rest))
 
 
 class NodeLogTests(SynchronousTestCase):
@@ -63,9 +24,10 @@ class NodeLogTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.out = io.StringIO()
-        observer = LogPublisher(text_observer(self.out, "info"))
-        self.log = NodeLog()
-        for name in ("_consensus", "_chain", "_finality", "_sync"):
+        self.levels = Levels(LevelSetting())
+        observer = LogPublisher(LogOutput(self.out, self.levels, "text", lambda: None))
+        self.log = NodeLog(self.levels)
+        for name in ("_consensus", "_chain", "_finality", "_mempool", "_sync"):
             namespace = getattr(logs, name).namespace
             self.patch(logs, name, Logger(namespace, observer=observer))
 
@@ -114,3 +76,20 @@ class NodeLogTests(SynchronousTestCase):
         line = self.line()
         self.assertIn("cannot follow the network", line)
         self.assertIn("at height 7 breaks the rule bad-reward (1 unit too much)", line)
+
+    def test_transactions_only_when_asked_for(self) -> None:
+        txid = b"\xee" * 32
+        start = ledger_kit.genesis(1)
+        payer, payee = ledger_kit.user(0), ledger_kit.user(1)
+        tx = ledger_kit.pay(start.chain_id, payer, ledger_kit.coin(start, 0), payee, 1_000)
+        self.log.status_changed(StatusChanged(txid, Status.FINAL, 5))
+        self.log.submitted(tx, Verdict(Admission.ACCEPTED))
+        self.assertEqual(self.out.getvalue(), "")
+        self.levels.set("finality", "debug")
+        self.levels.set("mempool", "debug")
+        self.log.status_changed(StatusChanged(txid, Status.FINAL, 5))
+        self.assertIn(f"finality: transaction {txid.hex()}: final", self.line())
+        self.log.submitted(tx, Verdict(Admission.REFUSED, "bad-fee"))
+        self.assertIn(
+            f"transaction {tx.txid.hex()} of an own user: refused by bad-fee", self.line()
+        )

@@ -11,13 +11,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rpc.http import Client, get, post
+from tests.rpc.http import LOGIN, Client, get, post
 from timecoin.params import Network
-from timecoin.rpc.auth import Gate, Login, Logins
+from timecoin.rpc.auth import Gate, Login, Logins, parse_allowip
 from timecoin.rpc.connection import DRAIN_S, ConnectionLimits
 from timecoin.rpc.method import rpc_method
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
-from timecoin.rpc.site import make_site
+from timecoin.rpc.site import MetricsDoor, make_site
 from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.throttle import LoginThrottle
 from timecoin.rpc.websocket import WebSocketDoor
@@ -71,14 +71,15 @@ class SiteTestCase(SynchronousTestCase):
             [Login.from_password("alice", "right"), Login.from_password("bob", "x")],
             {"alice": frozenset({"ping", "wait", "stubborn"}), "bob": frozenset({"help"})},
         )
-        gate = Gate(logins, LoginThrottle(self.clock))
+        gate = Gate(logins, LoginThrottle(self.clock), parse_allowip(["10.0.0.0/8"]))
         self.server = JsonRpcServer(self.clock, gate, ServerLimits(max_batch=10, queue_depth=2))
         self.server.publish(self.methods, Stubborn())
         self.site = make_site(
             self.server,
             websocket=WebSocketDoor(self.clock, gate, Streams(Network.DEVNET, Subscriptions())),
             status=lambda: {"height": 7},
-            health=lambda: {"healthy": self.healthy, "tip_age_s": 3},
+            health=lambda: {"healthy": self.healthy, "live": True, "ready": False},
+            metrics=MetricsDoor(gate, lambda: b"up 1\n"),
             reactor=self.clock,
             limits=ConnectionLimits(
                 max_body_bytes=MAX_BODY, max_connections=4, idle_timeout_s=30, read_timeout_s=60
@@ -134,9 +135,39 @@ class RouteTests(SiteTestCase):
 
     def test_health(self) -> None:
         answer = self.client.ask(get(b"/health"))
-        self.assertEqual((answer.status, answer.body), (200, b'{"healthy":true,"tip_age_s":3}'))
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.body, b'{"healthy":true,"live":true,"ready":false}')
         self.healthy = False
         self.assertEqual(self.client.ask(get(b"/health")).status, 503)
+        self.assertEqual(self.client.ask(get(b"/health/live")).status, 200)
+        self.assertEqual(self.client.ask(get(b"/health/ready")).status, 503)
+
+    def test_metrics_need_no_login_on_this_machine(self) -> None:
+        answer = self.client.ask(get(b"/metrics"))
+        self.assertEqual((answer.status, answer.body), (200, b"up 1\n"))
+        self.assertEqual(
+            answer.headers[b"content-type"], b"text/plain; version=0.0.4; charset=utf-8"
+        )
+
+    def test_metrics_from_elsewhere(self) -> None:
+        self.assertEqual(Client(self.site, "192.0.2.1").ask(get(b"/metrics")).status, 403)
+        allowed = Client(self.site, "10.0.0.1")
+        answer = allowed.ask(get(b"/metrics"))
+        self.assertEqual((answer.status, answer.body), (401, b'{"error":"login needed"}'))
+        request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: " + LOGIN + b"\r\n\r\n"
+        self.assertEqual(allowed.ask(request).body, b"up 1\n")
+
+    def test_ids_of_requests(self) -> None:
+        """A client's own is taken if it can be one; else each request gets another."""
+        chosen = self.client.ask(post(PING, x_request_id=b"Order-7.1"))
+        self.assertEqual(chosen.headers[b"x-request-id"], b"Order-7.1")
+        made = [
+            self.client.ask(post(PING, x_request_id=bad)).headers[b"x-request-id"]
+            for bad in (b"", b"two words", b"x" * 65, b"a\tb")
+        ]
+        self.assertEqual(len(set(made)), 4)
+        for each in made:
+            self.assertRegex(each.decode(), r"^[0-9a-f]{12}$")
 
 
 class RefusalTests(SiteTestCase):
@@ -151,7 +182,7 @@ class RefusalTests(SiteTestCase):
         self.assertEqual(answer.status, 401)
 
     def test_address(self) -> None:
-        self.assertEqual(Client(self.site, "10.0.0.1").ask(post(PING)).status, 403)
+        self.assertEqual(Client(self.site, "192.0.2.1").ask(post(PING)).status, 403)
 
     def test_whitelist(self) -> None:
         answer = self.client.ask(post(PING, login=b"Basic Ym9iOng="))

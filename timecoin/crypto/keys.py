@@ -91,6 +91,10 @@ class VerifiedCache:
         self._salt = salt
         self._capacity = capacity
         self._good: OrderedDict[bytes, None] = OrderedDict()
+        self.remembered = 0
+        self.accepted = 0
+        self.refused = 0
+        """Checks since the start: answered from memory, found good, found bad."""
 
     def __len__(self) -> int:
         """The number of signatures remembered."""
@@ -104,9 +108,12 @@ class VerifiedCache:
         entry = blake3(pubkey + signature + message, key=self._salt).digest()
         if entry in self._good:
             self._good.move_to_end(entry)
+            self.remembered += 1
             return True
         if not verify(pubkey, message, signature):
+            self.refused += 1
             return False
+        self.accepted += 1
         self._good[entry] = None
         if len(self._good) > self._capacity:
             self._good.popitem(last=False)

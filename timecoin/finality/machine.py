@@ -274,6 +274,11 @@ class Finality:
         """Figures for RPC and metrics."""
         return views.get_statistics(self._parts)
 
+    def latency_ms(self, txid: bytes) -> int | None:
+        """From seen to final, of one of the last transactions that became final."""
+        times = self._parts.history.times(txid)
+        return None if times is None else times[1] - times[0]
+
     @property
     def latencies_ms(self) -> tuple[int, ...]:
         """From seen to final, of the last 1,000 transactions."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from timecoin.crypto.keys import Verify
@@ -144,6 +145,11 @@ class Pool:
     def cheapest(self) -> PoolEntry | None:
         """The entry that a better payment displaces first, if any may be; to be read only."""
         return self._evictable.first()
+
+    def fee_rates(self, most: int) -> list[int]:
+        """Fees in units per 1,000 bytes of the ``most`` newest entries, lowest first."""
+        newest = islice(reversed(self._entries.values()), most)
+        return sorted(entry.fee_units * 1_000 // entry.size for entry in newest)
 
     @property
     def eviction_order_size(self) -> int:

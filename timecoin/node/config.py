@@ -15,6 +15,8 @@ from typing import Any
 
 from timecoin.mempool.policy import PoolLimits
 from timecoin.node import values
+from timecoin.node.log.formats import FORMATS
+from timecoin.node.log.levels import LevelSetting, read_levels
 from timecoin.p2p.address import PeerAddress
 from timecoin.params import PEER_PORT, RPC_PORT, Network, network_of
 from timecoin.rpc.auth import LOOPBACK, IPNetwork, Login, parse_allowip, parse_whitelist
@@ -72,10 +74,16 @@ OPTIONS: tuple[Option, ...] = (
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
     Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
     Option("mempoolexpiry", values.count(1, 10_000), "hours that a transaction may wait [72]"),
-    Option("loglevel", values.log_level, "debug, info, warn, error or critical [info]"),
+    Option("mindiskfree", values.count(0, 10_000_000), "megabytes; health is red below [1000]"),
+    Option("loglevel", read_levels, "debug, info, warn, error, critical; AREA:LEVEL,... [info]"),
+    Option(
+        "logformat",
+        values.one_of(FORMATS),
+        "text, json, journal [journal under systemd, else text]",
+    ),
 )
 OPTION_OF = {option.name: option for option in OPTIONS}
-DEFAULT_LOG_LEVEL = "info"
+DEFAULT_MIN_DISK_MB = 1_000
 DEFAULT_MAX_CONNECTIONS = 125
 
 
@@ -108,7 +116,11 @@ class NodeConfig:
     address_index: bool
     checkpoints: tuple[tuple[int, bytes], ...]
     pool_limits: PoolLimits
-    log_level: str
+    min_disk_free_bytes: int
+    """Health is red with less room where the data directory is."""
+    log_levels: LevelSetting
+    log_format: str | None
+    """None: text, or ``journal`` where systemd's journal reads it."""
 
 
 def load_config(arguments: Mapping[str, Sequence[str]], config_path: Path | None) -> NodeConfig:
@@ -208,7 +220,9 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         address_index=given.get("addressindex", True),
         checkpoints=_settle_checkpoints(given),
         pool_limits=limits,
-        log_level=given.get("loglevel", DEFAULT_LOG_LEVEL),
+        min_disk_free_bytes=given.get("mindiskfree", DEFAULT_MIN_DISK_MB) * 1_000_000,
+        log_levels=given.get("loglevel", LevelSetting()),
+        log_format=given.get("logformat"),
     )
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from twisted.internet.posixbase import PosixReactorBase
 
 from timecoin.chain.commit import BlockConnected
 from timecoin.finality.events import StatusChanged
+from timecoin.metrics.meters import Meters
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.config import NodeConfig
+from timecoin.node.log.output import LogOutput
+from timecoin.node.metering import Surroundings, bytes_in, expose
 from timecoin.node.node import Node
+from timecoin.node.vitals import NodeVitals
 from timecoin.node.wiring import observe
 from timecoin.p2p import messages as p2p_messages
 from timecoin.p2p.address import PeerAddress
 from timecoin.p2p.service import PeerService
 from timecoin.rpc.catalog import NodeParts, make_catalog
 from timecoin.rpc.methods.network import OwnIdentity
+from timecoin.rpc.ports import Submit
 from timecoin.rpc.service import RpcService, RpcSettings
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.service import WalletService
@@ -25,6 +31,18 @@ from timecoin.wallet.wallet import Wallet
 
 MESSAGE_NAMES = p2p_messages.NAMES | {kind: known.type.__name__ for kind, known in MESSAGES.items()}
 """What ``getpeerinfo`` calls each kind of frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the interface shows of a node besides its core, and its way in."""
+
+    submit: Submit
+    meters: Meters
+    vitals: NodeVitals
+    store_path: Path
+    log_output: LogOutput | None
+    """None: twistd was given another observer, and nothing of it is known here."""
 
 
 def follow_coins(node: Node, keystore: Keystore) -> Wallet:
@@ -59,11 +77,11 @@ def rpc_service(
     wallet: WalletService,
     peers: PeerService,
     config: NodeConfig,
-    store_path: Path,
+    around: Around,
     reactor: PosixReactorBase,
     stop: Callable[[], None],
 ) -> RpcService:
-    """The JSON-RPC interface of ``node``; ``stop`` ends the process in order."""
+    """The JSON-RPC interface of ``node`` and its metrics; ``stop`` ends the process in order."""
     catalog = make_catalog(
         NodeParts(
             clock=reactor,
@@ -86,23 +104,47 @@ def rpc_service(
                 listening=lambda: [PeerAddress(config.listen_host, peers.listen_port)],
             ),
             wallet=wallet,
-            submit=node.submit,
+            submit=around.submit,
             running=lambda: not node.driver.stopped,
-            size_on_disk=lambda: _bytes_in(store_path),
+            vitals=around.vitals,
+            log=None if around.log_output is None else around.log_output.levels,
+            size_on_disk=lambda: bytes_in(around.store_path),
             stop=stop,
         )
     )
     observe(node, StatusChanged, catalog.waiters.on_status)
     observe(node, StatusChanged, catalog.feeds.on_status)
     observe(node, BlockConnected, catalog.feeds.on_block)
-    return RpcService(
+
+    def log_lines() -> Mapping[str, int]:
+        return {} if around.log_output is None else around.log_output.lines
+
+    exposition = expose(
+        node,
+        around.meters,
+        Surroundings(
+            clock=reactor,
+            pool_limits=config.pool_limits,
+            message_names=MESSAGE_NAMES,
+            links=peers.figures,
+            store_path=around.store_path,
+            vitals=around.vitals,
+            rpc=lambda: service,
+            problems=catalog.reports.problems,
+            log_lines=log_lines,
+        ),
+    )
+    service = RpcService(
         reactor,
         _settings(config),
         catalog.groups,
         streams=catalog.streams,
         status=catalog.reports.status,
         health=catalog.reports.health,
+        metrics=exposition.render,
+        on_call=around.meters.calls.add,
     )
+    return service
 
 
 def _settings(config: NodeConfig) -> RpcSettings:
@@ -115,14 +157,3 @@ def _settings(config: NodeConfig) -> RpcSettings:
         whitelist=rpc.whitelist,
         tls=rpc.tls,
     )
-
-
-def _bytes_in(directory: Path) -> int:
-    """Size of the files in ``directory``; one that has just gone counts nothing."""
-    total = 0
-    for path in directory.iterdir():
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total

@@ -1,71 +1,34 @@
-"""What an operator reads: the observer that writes log lines, and the lines of consensus.
+"""The readable history of a node: blocks, transactions, votes and what went wrong with them.
 
-One line an event: ``2026-11-21T06:50:00.123Z info  consensus: height 7: ...``.
+Texts show short hashes; the fields ``block`` and ``txid`` of an event are whole, so that the lines
+of one block or transaction are found by them.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import IO
-
-from twisted.logger import (
-    FileLogObserver,
-    FilteringLogObserver,
-    ILogObserver,
-    LogEvent,
-    Logger,
-    LogLevel,
-    LogLevelFilterPredicate,
-    formatEvent,
-)
+from twisted.logger import Logger
 
 from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus
 from timecoin.evidence.events import EvidenceHeld
-from timecoin.finality.events import EmergencyRaised
+from timecoin.finality.events import EmergencyRaised, StatusChanged
 from timecoin.ledger.amount import format_time
+from timecoin.ledger.transaction import Transaction
+from timecoin.mempool.entry import Verdict
+from timecoin.node.log.levels import Levels
 from timecoin.node.node import Node
 from timecoin.node.wiring import observe
 from timecoin.quorum.statement import NIL
 from timecoin.sync.events import CatchingUp, HistoryRefused
 
 SHORT_HASH_CHARS = 16
-_PACKAGE = "timecoin."
 
 # On a class a Logger would take the class's name for its namespace.
 _consensus = Logger("timecoin.consensus")
 _chain = Logger("timecoin.chain")
 _finality = Logger("timecoin.finality")
+_mempool = Logger("timecoin.mempool")
 _sync = Logger("timecoin.sync")
-
-
-def text_observer(out: IO[str], level: str) -> ILogObserver:
-    """Writes events from ``level`` up to ``out``; Twisted's own only from warnings up."""
-    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
-    own = LogLevel.levelWithName(level)
-    quiet = own if own > LogLevel.warn else LogLevel.warn
-    for namespace in ("twisted", "log_legacy"):
-        predicate.setLogLevelForNamespace(namespace, quiet)
-    return FilteringLogObserver(FileLogObserver(out, format_line), [predicate])
-
-
-def format_line(event: LogEvent) -> str | None:
-    """One event as text ending in a newline, its traceback on further lines; None if empty."""
-    text = formatEvent(event)
-    if not text:
-        return None
-    level = event.get("log_level", LogLevel.info)
-    namespace = str(event.get("log_namespace", "-")).removeprefix(_PACKAGE)
-    at = datetime.fromtimestamp(event["log_time"], UTC)
-    stamp = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
-    line = f"{stamp} {level.name:<5} {namespace.partition('.')[0]}: {_one_line(text)}\n"
-    failure = event.get("log_failure")
-    return line if failure is None else line + failure.getTraceback()
-
-
-def _one_line(text: str) -> str:
-    """What others put into a message must not forge a line of its own."""
-    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _name(block_hash: bytes) -> str:
@@ -74,6 +37,10 @@ def _name(block_hash: bytes) -> str:
 
 class NodeLog:
     """The readable history of a node: one method a line."""
+
+    def __init__(self, levels: Levels) -> None:
+        """``levels``: those in force; lines for every transaction are made only if wanted."""
+        self._levels = levels
 
     def attach(self, node: Node) -> None:
         """Write a line for everything of note that ``node`` does from now on."""
@@ -89,6 +56,7 @@ class NodeLog:
         observe(node, BlockConnected, self.finalized)
         observe(node, ForkFound, self.fork_found)
         observe(node, EmergencyRaised, self.emergency)
+        observe(node, StatusChanged, self.status_changed)
         observe(node, CatchingUp, self.catching_up)
         observe(node, HistoryRefused, self.history_refused)
 
@@ -105,20 +73,22 @@ class NodeLog:
     def proposing(self, fact: consensus.Proposing) -> None:
         """This node proposes."""
         _consensus.info(
-            "height {height} round {round}: proposing {block} with {entries} transactions",
+            "height {height} round {round}: proposing {name} with {entries} transactions",
             height=fact.height,
             round=fact.round,
-            block=_name(fact.block_hash),
+            name=_name(fact.block_hash),
+            block=fact.block_hash.hex(),
             entries=fact.entries,
         )
 
     def proposal_refused(self, fact: consensus.ProposalRefused) -> None:
         """A proposal is not prepared here."""
         _consensus.warn(
-            "height {height} round {round}: refused {block} of {proposer}: {reason}",
+            "height {height} round {round}: refused {name} of {proposer}: {reason}",
             height=fact.height,
             round=fact.round,
-            block=_name(fact.block_hash),
+            name=_name(fact.block_hash),
+            block=fact.block_hash.hex(),
             proposer=_name(fact.proposer),
             reason=fact.reason,
         )
@@ -160,13 +130,31 @@ class NodeLog:
         """A block is part of history."""
         reward = fact.block.body.reward
         _chain.info(
-            "finalized height {height}: {block} with {entries} transactions, "
+            "finalized height {height}: {name} with {entries} transactions, "
             "reward and fees {reward} TIME",
             height=fact.block.height,
-            block=_name(fact.block.hash),
+            name=_name(fact.block.hash),
+            block=fact.block.hash.hex(),
             entries=len(fact.block.body.entries),
             reward=format_time(sum(output.value for output in reward.outputs)),
         )
+
+    def status_changed(self, fact: StatusChanged) -> None:
+        """A transaction has come further; at level debug."""
+        if self._levels.writes("finality", "debug"):
+            _finality.debug(
+                "transaction {txid}: {status}", txid=fact.txid.hex(), status=fact.status.value
+            )
+
+    def submitted(self, tx: Transaction, verdict: Verdict) -> None:
+        """A user of this node has handed in a transaction; at level debug."""
+        if self._levels.writes("mempool", "debug"):
+            _mempool.debug(
+                "transaction {txid} of an own user: {admission}{rule}",
+                txid=tx.txid.hex(),
+                admission=verdict.admission.value,
+                rule=f" by {verdict.rule}" if verdict.rule else "",
+            )
 
     def emergency(self, fact: EmergencyRaised) -> None:
         """Two certified transactions conflict."""
@@ -185,9 +173,10 @@ class NodeLog:
     def history_refused(self, fact: HistoryRefused) -> None:
         """A quorum took a block that breaks a rule as this node knows it."""
         _sync.critical(
-            "cannot follow the network: certified block {block} at height {height} breaks the rule "
+            "cannot follow the network: certified block {name} at height {height} breaks the rule "
             "{rule} ({detail}); is this version too old?",
-            block=_name(fact.block_hash),
+            name=_name(fact.block_hash),
+            block=fact.block_hash.hex(),
             height=fact.height,
             rule=fact.rule,
             detail=fact.detail,
@@ -202,11 +191,12 @@ class NodeLog:
         | consensus.PrecommitQuorum,
     ) -> None:
         _consensus.info(
-            "height {height} round {round}: {what} {block} ({weight} of {total})",
+            "height {height} round {round}: {what} {name} ({weight} of {total})",
             height=fact.height,
             round=fact.round,
             what=what,
-            block=_name(fact.block_hash),
+            name=_name(fact.block_hash),
+            block=fact.block_hash.hex(),
             weight=fact.weight,
             total=fact.total,
         )

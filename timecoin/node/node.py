@@ -65,14 +65,15 @@ class Node:
     def __init__(self, settings: NodeSettings, runtime: Runtime) -> None:
         genesis = settings.genesis
         claim_store(runtime.engine, genesis.hash)
-        verify = VerifiedCache(runtime.cache_salt, VERIFIED_SIGNATURES).check
+        self.verified = VerifiedCache(runtime.cache_salt, VERIFIED_SIGNATURES)
+        verify = self.verified.check
         store = EngineChainStore(runtime.engine, settings.address_index)
-        journal = JournalStore(runtime.engine, runtime.offload)
+        self.journal = journal = JournalStore(runtime.engine, runtime.offload)
         self.genesis = genesis
         self.finality_params = settings.finality
         key = None if settings.identity is None else settings.identity.key
         self.voting_pubkey = None if key is None else key.public
-        memo = SpendMemo(CHECKED_SPENDS)
+        self.memo = memo = SpendMemo(CHECKED_SPENDS)
         self.chain = Chain(genesis, store, verify, memo)
         self.views = ChainViews(self.chain, store)
         self.addresses = AddressViews(store)
@@ -109,7 +110,6 @@ class Node:
         self.driver = Driver(
             runtime.clock, journal, messenger, self.gossip, self.signals, runtime.on_crash
         )
-        self._journal = journal
         machines: dict[Owner, Machine] = {
             Owner.GOSSIP: self.gossip,
             Owner.EXCHANGE: self.exchange,
@@ -124,7 +124,7 @@ class Node:
     def start(self) -> None:
         """Restore the machines from the journal and set them going."""
         rows = tuple(
-            (table, key, value) for table in JOURNAL for key, value in self._journal.rows(table)
+            (table, key, value) for table in JOURNAL for key, value in self.journal.rows(table)
         )
         self.driver.deliver(self.finality, finality_events.Restore(rows))
         self.driver.deliver(self.evidence, evidence_events.Restore(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorThreads
@@ -15,12 +16,20 @@ class ThreadOffload:
     """An ``Offload`` (see :mod:`timecoin.store.journalstore`) that can be waited for."""
 
     def __init__(
-        self, reactor: IReactorThreads, pool: ThreadPool, on_failure: Callable[[Exception], None]
+        self,
+        reactor: IReactorThreads,
+        pool: ThreadPool,
+        on_failure: Callable[[Exception], None],
+        on_time: Callable[[float], None] | None = None,
     ) -> None:
-        """``on_failure`` hears of work that raised; its ``done`` is never called."""
+        """``on_failure`` hears of work that raised; its ``done`` is never called.
+
+        ``on_time`` hears how many seconds each work took, from being asked for.
+        """
         self._reactor = reactor
         self._pool = pool
         self._on_failure = on_failure
+        self._on_time = on_time
         self._running = 0
         self._drained: list[Deferred[None]] = []
 
@@ -28,7 +37,7 @@ class ThreadOffload:
         """Run ``work`` in a thread, then ``done`` in the loop."""
         self._running += 1
         deferred = deferToThreadPool(self._reactor, self._pool, work)
-        deferred.addBoth(self._finished, done)
+        deferred.addBoth(self._finished, done, monotonic())
 
     def drained(self) -> Deferred[None]:
         """Fires when nothing runs."""
@@ -38,8 +47,10 @@ class ThreadOffload:
         self._drained.append(waiting)
         return waiting
 
-    def _finished(self, result: object, done: Callable[[], None]) -> None:
+    def _finished(self, result: object, done: Callable[[], None], began_s: float) -> None:
         self._running -= 1
+        if self._on_time is not None:
+            self._on_time(monotonic() - began_s)
         if isinstance(result, Failure):
             assert isinstance(result.value, Exception)
             self._on_failure(result.value)

@@ -1,6 +1,6 @@
 """A node as Twisted services, in the order in which they start.
 
-Store, node, peers, wallet, rpc; the last one tells systemd, where it listens.
+Store, node, peers, wallet, what watches the loops, rpc; the last tells systemd, where it listens.
 """
 
 from __future__ import annotations
@@ -19,16 +19,24 @@ from twisted.logger import Logger
 
 from timecoin import __version__
 from timecoin.consensus.seat import Identity
+from timecoin.ledger.transaction import Transaction
+from timecoin.mempool.entry import Verdict
+from timecoin.metrics.loopdelay import LoopProbe
+from timecoin.metrics.meters import Meters
 from timecoin.node.build import build_node
 from timecoin.node.config import NodeConfig
-from timecoin.node.interface import follow_coins, restore_coins, rpc_service
+from timecoin.node.interface import Around, follow_coins, restore_coins, rpc_service
 from timecoin.node.keyfiles import load_or_create_node_seed
+from timecoin.node.log.levels import Levels
+from timecoin.node.log.output import LogOutput
 from timecoin.node.logs import NodeLog
+from timecoin.node.metering import count_events
 from timecoin.node.node import Node, NodeSettings
 from timecoin.node.offload import ThreadOffload
 from timecoin.node.preflight import STORE_DIRECTORY, Prepared
 from timecoin.node.runtime import Runtime
 from timecoin.node.sdnotify import systemd_service
+from timecoin.node.vitals import NodeVitals, watch_loops
 from timecoin.node.walletfile import create_wallet
 from timecoin.p2p.service import PeerService, PeerSettings
 from timecoin.store.rocks import RocksEngine
@@ -110,20 +118,22 @@ def compose(
     config: NodeConfig,
     prepared: Prepared,
     reactor: PosixReactorBase,
+    log_output: LogOutput | None,
     on_crash: Callable[[Exception], None],
     stop: Callable[[], None],
 ) -> list[IService]:
     """Open the data directory and make all services of a node.
 
-    ``on_crash`` hears of a fault in this program or on the disk: the node must end then; ``stop``
-    ends it in order.
+    ``log_output`` is None when the log is not ours. ``on_crash`` hears of a fault in this program
+    or on the disk: the node must end then; ``stop`` ends it in order.
     Raises what its parts raise when they cannot be made: see ``START_ERRORS`` in ``tap``.
     """
     genesis, keys = prepared.genesis.genesis, prepared.keys
     store_path = config.datadir / STORE_DIRECTORY
     engine = RocksEngine(store_path)
     prepared.genesis.install(config.datadir)
-    offload = ThreadOffload(reactor, reactor.getThreadPool(), on_crash)
+    meters = Meters()
+    offload = ThreadOffload(reactor, reactor.getThreadPool(), on_crash, meters.store_sync.add)
     peers = PeerService(
         reactor,
         PeerSettings(
@@ -157,8 +167,26 @@ def compose(
             on_crash=on_crash,
         ),
     )
-    NodeLog().attach(node)
+    levels = Levels(config.log_levels) if log_output is None else log_output.levels
+    node_log = NodeLog(levels)
+    node_log.attach(node)
+    count_events(node, reactor, meters)
     peers.setName("peers")
+    probe = LoopProbe(reactor, meters.loop_delay)
+    watchdog = watch_loops(reactor, node, probe, peers.figures)
+
+    def submit(tx: Transaction) -> Verdict:
+        verdict = node.submit(tx)
+        node_log.submitted(tx, verdict)
+        return verdict
+
+    around = Around(
+        submit=submit,
+        meters=meters,
+        vitals=NodeVitals(watchdog, config.datadir, config.min_disk_free_bytes, lambda: None),
+        store_path=store_path,
+        log_output=log_output,
+    )
     wallet = follow_coins(
         node, prepared.wallet or create_wallet(config.datadir, config.network, os.environ)
     )
@@ -169,7 +197,9 @@ def compose(
         CoreService(node, config.validator_id, reactor, lambda: restore_coins(node, wallet)),
         peers,
         wallet_service,
-        rpc_service(node, wallet_service, peers, config, store_path, reactor, stop),
+        probe,
+        watchdog,
+        rpc_service(node, wallet_service, peers, config, around, reactor, stop),
         *(() if systemd is None else (systemd,)),
     ]
 

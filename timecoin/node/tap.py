@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, NoReturn
 
 from twisted.application.service import IServiceCollection
 from twisted.internet.error import CannotListenError
@@ -32,11 +32,13 @@ from timecoin.node import values
 from timecoin.node.config import OPTIONS, PROGRAM, ConfigError, NodeConfig, Option, load_config
 from timecoin.node.genesisfile import GenesisFileError
 from timecoin.node.keyfiles import KeyFileError
-from timecoin.node.logs import text_observer
+from timecoin.node.log.levels import Levels
+from timecoin.node.log.output import LogOutput, is_journal
 from timecoin.node.ordered import OrderedMultiService
 from timecoin.node.preflight import Prepared, StartError, prepare
 from timecoin.node.services import compose
 from timecoin.node.walletfile import WalletStartError
+from timecoin.rpc.requestid import current_request
 from timecoin.rpc.service import RpcStartError
 from timecoin.store.engine import StoreError
 
@@ -133,18 +135,18 @@ class NodeService(OrderedMultiService):
     """All parts of a node; they are made when it starts, after twistd has become a daemon."""
 
     def __init__(
-        self, config: NodeConfig, prepared: Prepared, observer: ILogObserver | None
+        self, config: NodeConfig, prepared: Prepared, log_output: LogOutput | None
     ) -> None:
         super().__init__()
         self._config = config
         self._prepared = prepared
-        self._observer = observer
+        self._log_output = log_output
         self._ending = False
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Join twistd's application, and give it our log observer."""
-        if self._observer is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self._observer)
+        if self._log_output is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log_output)
         super().setServiceParent(parent)
 
     def startService(self) -> None:
@@ -154,7 +156,9 @@ class NodeService(OrderedMultiService):
         assert isinstance(reactor, PosixReactorBase)
         self._reactor = reactor
         try:
-            for child in compose(self._config, self._prepared, reactor, self.crash, self.stop):
+            for child in compose(
+                self._config, self._prepared, reactor, self._log_output, self.crash, self.stop
+            ):
                 self.addService(child)
             super().startService()
         except START_ERRORS as error:
@@ -184,6 +188,11 @@ class NodeService(OrderedMultiService):
         """Twisted would end by the signal itself; asked to stop, a node that has stopped is 0."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_hangup)
+
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        if self._log_output is not None:
+            self._reactor.callFromThread(self._log_output.reopen)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.stop)
@@ -197,13 +206,17 @@ def _exit_with_failure() -> None:
     os._exit(EX_FAILURE)
 
 
-def _observer(twistd: Any, level: str) -> ILogObserver | None:
+def _log_output(twistd: Any, config: NodeConfig) -> LogOutput | None:
     """Where twistd's own options send the log; None if they name another observer."""
     if twistd is None or twistd.get("logger") or twistd.get("syslog"):
         return None
     name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else DEFAULT_LOG_FILE)
-    out = sys.stdout if name == "-" else cast(TextIO, LogFile.fromFullPath(name))
-    return text_observer(out, level)
+    out = sys.stdout if name == "-" else LogFile.fromFullPath(name)
+    format_name = config.log_format
+    if format_name is None:
+        journal = name == "-" and is_journal(os.environ, sys.stdout)
+        format_name = "journal" if journal else "text"
+    return LogOutput(out, Levels(config.log_levels), format_name, current_request)
 
 
 def makeService(options: Options) -> NodeService:
@@ -212,6 +225,4 @@ def makeService(options: Options) -> NodeService:
         prepared = prepare(options.config)
     except StartError as error:
         refuse(error, EX_FAILURE)
-    return NodeService(
-        options.config, prepared, _observer(options.parent, options.config.log_level)
-    )
+    return NodeService(options.config, prepared, _log_output(options.parent, options.config))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 from timecoin.p2p.address import PeerAddress, parse_peer_address
-
-LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
 
 _BLOCK_HASH = re.compile(r"[0-9a-fA-F]{64}")
 _KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -99,8 +97,12 @@ def checkpoint(value: str) -> tuple[int, bytes]:
     return count(1, 2**63 - 1)(height), bytes.fromhex(block_hash)
 
 
-def log_level(value: str) -> str:
-    """The least severe level that is logged."""
-    if value not in LOG_LEVELS:
-        raise ValueError(f"{value!r} is none of {', '.join(LOG_LEVELS)}")
-    return value
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """A reader of one of ``names``."""
+
+    def read(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"{value!r} is none of {', '.join(names)}")
+        return value
+
+    return read

@@ -43,6 +43,20 @@ class Connector:
         self._rng = rng
         self._loops: list[Deferred[None]] = []
         self._stopped = False
+        self._called: dict[PeerAddress, Peer | bytes | None] = {}
+        """At each address that is kept linked: the connection, else the node id last found."""
+        self.broken = 0
+        """Loops that a fault has ended."""
+
+    @property
+    def reconnecting(self) -> int:
+        """Addresses that are called because no link is up."""
+        return sum(not self._is_linked(found) for found in self._called.values())
+
+    def _is_linked(self, found: Peer | bytes | None) -> bool:
+        if isinstance(found, Peer):
+            return found.established_ms is not None
+        return found is not None and self._links.is_settled(found)
 
     def start(self, addresses: tuple[PeerAddress, ...]) -> None:
         """Begin to call each address."""
@@ -68,12 +82,14 @@ class Connector:
         )
         factory = PeerFactory(self._links, inbound=False)
         node_id: bytes | None = None
+        self._called[address] = None
         trouble, failures = "", 0
         while True:
             told = trouble
             if node_id is None or not self._links.is_settled(node_id):
                 try:
                     peer = cast(Peer, await endpoint.connect(factory))
+                    self._called[address] = peer
                     await peer.finished
                 except (
                     ConnectError,
@@ -87,8 +103,10 @@ class Connector:
                 else:
                     if peer.own_address:
                         self.log.info("{address} is this node itself", address=address)
+                        del self._called[address]
                         return
                     node_id = peer.node_id or node_id
+                    self._called[address] = node_id
                     trouble = "" if peer.established_ms is not None else peer.close_reason
             if node_id is not None and self._links.is_settled(node_id):
                 trouble = ""
@@ -103,4 +121,5 @@ class Connector:
 
     def _loop_ended(self, failure: Failure, address: PeerAddress) -> None:
         if not isinstance(failure.value, CancelledError):
+            self.broken += 1
             self.log.failure("calling {address} failed", failure, address=address)

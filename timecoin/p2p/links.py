@@ -17,6 +17,7 @@ from timecoin.p2p.peer import Peer
 from timecoin.p2p.ports import FIRST_UPPER_KIND, LinkListener, PeerInfo
 from timecoin.p2p.reputation import Reputation
 from timecoin.p2p.session import LocalEnd
+from timecoin.p2p.traffic import LinkFigures, Traffic
 
 
 class Links:
@@ -35,6 +36,8 @@ class Links:
         self._connections: dict[Peer, None] = {}
         self._up: dict[bytes, Peer] = {}
         self._emptied: list[Deferred[None]] = []
+        self._ended = Traffic()
+        self._bans = 0
 
     # For the layers above (ports.Network).
 
@@ -54,14 +57,36 @@ class Links:
             for node_id, peer in self._up.items()
         ]
 
+    def figures(self, reconnecting: int, stopped_callers: int) -> LinkFigures:
+        """For metrics; the two counts are the connector's."""
+        traffic = Traffic()
+        traffic.add(self._ended)
+        for peer in self._connections:
+            traffic.add(peer.traffic)
+        inbound = sum(peer.inbound for peer in self._up.values())
+        sessions = [peer.session for peer in self._up.values()]
+        return LinkFigures(
+            inbound=inbound,
+            outbound=len(self._up) - inbound,
+            masternodes=sum(each is not None and each.masternode is not None for each in sessions),
+            reconnecting=reconnecting,
+            stopped_callers=stopped_callers,
+            banned=self._reputation.count_banned(self._now_ms()),
+            bans=self._bans,
+            traffic=traffic,
+        )
+
     def blame(self, node_id: bytes, points: int, reason: str) -> None:
         """Take points off a peer's reputation; cut it off when that bans it."""
         name = node_id.hex()[:8]
         self.log.warn(
             "peer {name} blamed {points}: {reason}", name=name, points=points, reason=reason
         )
-        if not self._reputation.charge(node_id, points, self._now_ms()):
+        now_ms = self._now_ms()
+        was_banned = self._reputation.is_banned(node_id, now_ms)
+        if not self._reputation.charge(node_id, points, now_ms):
             return
+        self._bans += not was_banned
         peer = self._up.get(node_id)
         if peer is not None:
             self.log.warn("peer {name} banned", name=name)
@@ -140,7 +165,9 @@ class Links:
 
     def lost(self, peer: Peer) -> None:
         """The TCP connection is gone."""
-        self._connections.pop(peer, None)
+        if peer in self._connections:
+            del self._connections[peer]
+            self._ended.add(peer.traffic)
         self._tell_if_empty()
 
     # Its own.

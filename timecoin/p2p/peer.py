@@ -6,7 +6,7 @@ they come. While the peer reads too slowly they wait here, up to a bound.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -41,6 +41,7 @@ from timecoin.p2p.session import (
     SessionEffect,
 )
 from timecoin.p2p.tls import exporter_value, peer_key
+from timecoin.p2p.traffic import Traffic
 
 MAX_WAITING_BYTES = 64_000_000
 """A peer for which more than this waits to be written is cut off."""
@@ -126,10 +127,7 @@ class Peer(StreamProtocol):
         self._closing = False
         self._opened_ms = 0
         self._timer: IDelayedCall | None = None
-        self._bytes_sent = 0
-        self._bytes_received = 0
-        self._messages_sent: Counter[int] = Counter()
-        self._messages_received: Counter[int] = Counter()
+        self.traffic = Traffic()
 
     # What the owner calls.
 
@@ -138,8 +136,8 @@ class Peer(StreamProtocol):
         frame = encode_frame(kind, payload)
         if self._closing:
             return
-        self._bytes_sent += len(frame)
-        self._messages_sent[kind] += 1
+        self.traffic.bytes_sent += len(frame)
+        self.traffic.messages_sent[kind] += 1
         if not self._paused:
             self._tls.write(frame)
             return
@@ -178,10 +176,10 @@ class Peer(StreamProtocol):
             height=session.hello.height,
             services=session.hello.services,
             latency_ms=session.latency_ms,
-            bytes_sent=self._bytes_sent,
-            bytes_received=self._bytes_received,
-            messages_sent=dict(self._messages_sent),
-            messages_received=dict(self._messages_received),
+            bytes_sent=self.traffic.bytes_sent,
+            bytes_received=self.traffic.bytes_received,
+            messages_sent=dict(self.traffic.messages_sent),
+            messages_received=dict(self.traffic.messages_received),
             connected_ms=self.established_ms,
         )
 
@@ -222,12 +220,12 @@ class Peer(StreamProtocol):
         if self._closing or session is None:
             return
         now_ms = self._now_ms()
-        self._bytes_received += len(data)
+        self.traffic.bytes_received += len(data)
         session.bytes_arrived(now_ms)
         self._frames.append(data)
         try:
             while not self._closing and (frame := self._frames.next()) is not None:
-                self._messages_received[frame.kind] += 1
+                self.traffic.messages_received[frame.kind] += 1
                 self._apply(session.frame_arrived(frame.kind, frame.payload, now_ms))
         except FrameError as error:
             self._apply([Close(str(error), VIOLATION_POINTS)])

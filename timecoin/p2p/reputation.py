@@ -55,6 +55,10 @@ class Reputation:
         record = self._records.get(peer)
         return record is not None and now_ms < record.banned_until_ms
 
+    def count_banned(self, now_ms: int) -> int:
+        """How many peers are banned now."""
+        return sum(now_ms < record.banned_until_ms for record in self._records.values())
+
 
 def _settle(record: _Record, now_ms: int) -> None:
     points = max(0, now_ms - record.settled_ms) // DECAY_MS_PER_POINT

@@ -22,6 +22,7 @@ from timecoin.p2p.messages import MAX_AGENT_CHARS, printable
 from timecoin.p2p.ports import LinkListener, PeerInfo
 from timecoin.p2p.session import LocalEnd
 from timecoin.p2p.tls import NodeTls
+from timecoin.p2p.traffic import LinkFigures
 
 CHAIN_ID_BYTES = 12
 
@@ -94,6 +95,10 @@ class PeerService(service.Service):
     def peers(self) -> list[PeerInfo]:
         """The established links, oldest first."""
         return self._links.infos()
+
+    def figures(self) -> LinkFigures:
+        """For metrics."""
+        return self._links.figures(self._connector.reconnecting, self._connector.broken)
 
     def blame(self, peer: bytes, points: int, reason: str) -> None:
         """Take ``points`` off the peer's reputation; at -50 it is cut off and banned."""

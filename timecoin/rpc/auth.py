@@ -62,6 +62,23 @@ def _is_sha256_hex(text: str) -> bool:
     return len(text) == 64 and not text.strip("0123456789abcdef")
 
 
+def is_loopback(address: str) -> bool:
+    """Whether ``address`` is one of this machine alone; text that is no address is not."""
+    parsed = _address(address)
+    return parsed is not None and parsed.is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address in ``text``, an IPv4 one mapped into IPv6 as itself; None if it is none."""
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped
+    return parsed
+
+
 def parse_allowip(lines: Iterable[str]) -> tuple[IPNetwork, ...]:
     """Networks of ``rpcallowip`` lines (an address or a network), loopback always among them."""
     try:
@@ -169,10 +186,5 @@ class Gate:
         return caller
 
     def _is_allowed(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._allowed)
+        parsed = _address(address)
+        return parsed is not None and any(parsed in network for network in self._allowed)

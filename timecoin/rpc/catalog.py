@@ -27,6 +27,7 @@ from timecoin.rpc.methods.chain import ChainMethods
 from timecoin.rpc.methods.control import ControlMethods
 from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
 from timecoin.rpc.methods.history import HistoryMethods
+from timecoin.rpc.methods.logs import LogMethods
 from timecoin.rpc.methods.masternodes import MasternodeMethods
 from timecoin.rpc.methods.mempool import MempoolMethods
 from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
@@ -42,10 +43,12 @@ from timecoin.rpc.ports import (
     ConsensusReader,
     EvidenceReader,
     FinalityReader,
+    LogLevels,
     PeerReader,
     PoolReader,
     Submit,
     SyncReader,
+    Vitals,
 )
 from timecoin.rpc.purse import Purse
 from timecoin.rpc.reports import Reports
@@ -76,6 +79,9 @@ class NodeParts:
     submit: Submit
     running: Callable[[], bool]
     """Whether the loop that runs the machines still turns."""
+    vitals: Vitals
+    log: LogLevels | None
+    """None: another program's log, whose levels nobody knows here."""
     size_on_disk: Callable[[], int]
     """Bytes of the store."""
     stop: Callable[[], None]
@@ -106,6 +112,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
         parts.sync,
         parts.running,
         lambda: _is_accused(parts),
+        parts.vitals,
     )
     lookup = Lookup(parts.genesis, views, parts.pool)
     waiters = FinalityWaiters()
@@ -115,6 +122,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
     by_address = AddressReader(clock, parts.addresses, views, lookup, parts.pool, finality)
     groups = (
         ControlMethods(clock, parts.stop),
+        LogMethods(parts.log),
         AddressMethods(network),
         ChainMethods(
             parts.genesis,

@@ -18,6 +18,10 @@ from timecoin.wallet.history import Effect, FindOutput
 
 Submit = Callable[[Transaction], Verdict]
 """The one way in for a transaction of this node's own users."""
+CallMeter = Callable[[str, float, int | None], None]
+"""Hears of every answered call: a published method, seconds, the code of its error if any."""
+MetricsText = Callable[[], bytes]
+"""All metrics of the node in the text format of Prometheus."""
 
 
 class PoolReader(Protocol):
@@ -104,6 +108,33 @@ class SyncReader(Protocol):
 
     def announced_height(self, peer: bytes) -> int | None:
         """The height of its tip that a linked peer told last; None before it did."""
+
+
+class Vitals(Protocol):
+    """Port: what a node's parts and its machine say of themselves (``node.vitals.NodeVitals``)."""
+
+    @property
+    def needed_disk_bytes(self) -> int:
+        """Less free than this is a problem."""
+
+    def stopped_loops(self) -> list[str]:
+        """Names of the loops that should turn and do not."""
+
+    def clock_offset_ms(self) -> int | None:
+        """How far the peers' clocks are ahead, by their median; None while too few have told."""
+
+    def free_disk_bytes(self) -> int:
+        """Free where the store is."""
+
+
+class LogLevels(Protocol):
+    """Port: which lines are logged (``node.log.levels.Levels``)."""
+
+    def shown(self) -> dict[str, str]:
+        """The least level of every area."""
+
+    def set(self, area: str, level: str) -> None:
+        """Log lines of ``area`` from ``level`` up; ``ValueError`` for unknown ones."""
 
 
 class OwnEffect(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from timecoin import __version__
 from timecoin.chain.views import ChainViews
 from timecoin.params import Network
-from timecoin.rpc.condition import Condition
+from timecoin.rpc.condition import DEAD, Condition, Kind
 from timecoin.rpc.ports import FinalityReader, PeerReader, PoolReader
 from timecoin.rpc.rendering import Json
 
@@ -30,16 +30,27 @@ class Reports:
         self._condition = condition
 
     def health(self) -> Json:
-        """``healthy`` and what is wrong: a stall, a stopped loop, a fork, an emergency."""
+        """Whether it is well, and what is wrong.
+
+        ``live``: its loops turn, else only a restart helps; ``ready``: it is healthy and does not
+        catch up, so its word can be relied on.
+        """
         problems = self._condition.problems()
         return {
             "healthy": not problems,
-            "problems": problems,
+            "live": not any(problem.kind in DEAD for problem in problems),
+            "ready": not problems and not self._condition.catching_up,
+            "problems": [problem.text for problem in problems],
             "height": self._views.tip.height,
             "tip_age_ms": self._condition.tip_age_ms,
             "catching_up": self._condition.catching_up,
             "peers": len(self._peers.peers()),
         }
+
+    def problems(self) -> dict[str, bool]:
+        """Every kind of problem, and whether it is there now."""
+        found = {problem.kind for problem in self._condition.problems()}
+        return {kind.value: kind in found for kind in Kind}
 
     def status(self) -> Json:
         """One page about the node."""

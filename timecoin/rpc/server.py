@@ -29,6 +29,8 @@ from timecoin.rpc.errors import INTERNAL_ERROR, METHOD_NOT_FOUND, RpcError
 from timecoin.rpc.http import HttpRefusal, json_answer, refusal_answer
 from timecoin.rpc.jsonvalues import dumps
 from timecoin.rpc.method import Method, methods_of
+from timecoin.rpc.ports import CallMeter
+from timecoin.rpc.requestid import HEADER, begin_request
 
 JSON_TYPES = frozenset(
     ("", "application/json", "application/json-rpc", "application/jsonrequest", "text/plain")
@@ -66,8 +68,16 @@ class JsonRpcServer(JSONRPC):  # type: ignore[misc]  # txjsonrpc_ng is not typed
     log = Logger()
     isLeaf = True
 
-    def __init__(self, clock: IReactorTime, gate: Gate, limits: ServerLimits) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        gate: Gate,
+        limits: ServerLimits,
+        on_call: CallMeter | None = None,
+    ) -> None:
+        """``on_call`` hears of every answered call."""
         super().__init__()
+        self._on_call = on_call
         self._clock = clock
         self._gate = gate
         self._limits = limits
@@ -154,22 +164,28 @@ class JsonRpcServer(JSONRPC):  # type: ignore[misc]  # txjsonrpc_ng is not typed
     async def _answer_one(self, item: Call | Invalid, serving: _Serving) -> bytes | None:
         if isinstance(item, Invalid):
             return dumps(item.answer())
+        began_s = self._clock.seconds()
         try:
-            text = await self._call(item)
+            text, failure = await self._call(item)
         except Exception:
             if serving.cancelled:
                 raise
-            text = dumps(item.error(self._internal_error(item.method)))
+            failure = self._internal_error(item.method)
+            text = dumps(item.error(failure))
+        if self._on_call is not None and item.method in self._methods:
+            seconds = self._clock.seconds() - began_s
+            self._on_call(item.method, seconds, None if failure is None else failure.code)
         return None if item.notification else text
 
-    async def _call(self, call: Call) -> bytes:
+    async def _call(self, call: Call) -> tuple[bytes, RpcError | None]:
+        """The answer, and the error in it if there is one."""
         try:
             result = self._find(call.method)(call.params)
             if inspect.isawaitable(result):
                 result = await result
-            return dumps(call.result(result))
+            return dumps(call.result(result)), None
         except RpcError as error:
-            return dumps(call.error(error))
+            return dumps(call.error(error)), error
 
     def _internal_error(self, method: str) -> RpcError:
         error_id = secrets.token_hex(8)
@@ -190,6 +206,7 @@ class JsonRpcServer(JSONRPC):  # type: ignore[misc]  # txjsonrpc_ng is not typed
         return NOT_DONE_YET
 
     async def _serve(self, request: Request, serving: _Serving) -> None:
+        request.setHeader(HEADER, begin_request(request.getHeader(HEADER)))
         try:
             caller = await self._admit(request)
             self._serving[serving] = None

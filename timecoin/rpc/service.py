@@ -22,8 +22,9 @@ from timecoin.rpc.auth import LOOPBACK, Gate, IPNetwork, Login, Logins
 from timecoin.rpc.connection import ConnectionLimits
 from timecoin.rpc.cookie import Cookie
 from timecoin.rpc.methods.control import HelpMethods
+from timecoin.rpc.ports import CallMeter, MetricsText
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
-from timecoin.rpc.site import Report, make_site
+from timecoin.rpc.site import MetricsDoor, Report, make_site
 from timecoin.rpc.subscriptions import Streams
 from timecoin.rpc.throttle import LoginThrottle
 from timecoin.rpc.tls import TlsError, TlsFiles, ensure_certificate, tls_options
@@ -72,7 +73,10 @@ class RpcService(Service):
         streams: Streams,
         status: Report,
         health: Report,
+        metrics: MetricsText | None = None,
+        on_call: CallMeter | None = None,
     ) -> None:
+        """``on_call`` hears of every answered call; without ``metrics`` that page is missing."""
         self.setName("rpc")
         if not settings.logins and settings.cookie_path is None:
             raise RpcStartError("rpc: nobody could log in: set rpcuser, rpcauth or a cookie file")
@@ -83,7 +87,7 @@ class RpcService(Service):
         self._logins = Logins(settings.logins, settings.whitelist)
         self.throttle = LoginThrottle(clock)
         gate = Gate(self._logins, self.throttle, settings.allowed)
-        self.server = JsonRpcServer(clock, gate, settings.server)
+        self.server = JsonRpcServer(clock, gate, settings.server, on_call)
         self.server.publish(HelpMethods(self.server.methods), *groups)
         self.websocket = WebSocketDoor(clock, gate, streams, settings.websocket)
         self._site = make_site(
@@ -91,12 +95,28 @@ class RpcService(Service):
             websocket=self.websocket,
             status=status,
             health=health,
+            metrics=None if metrics is None else MetricsDoor(gate, metrics),
             reactor=clock,
             limits=settings.connection,
         )
         self._cookie = Cookie(settings.cookie_path) if settings.cookie_path else None
         self._cookie_login: Login | None = None
         self._ports: list[IListeningPort] = []
+
+    @property
+    def under_way(self) -> int:
+        """HTTP requests being answered now."""
+        return self.server.under_way
+
+    @property
+    def failed_logins(self) -> int:
+        """Wrong users or passwords since the start."""
+        return self.throttle.failed_total
+
+    @property
+    def websockets(self) -> int:
+        """Open WebSocket connections."""
+        return self.websocket.clients
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:

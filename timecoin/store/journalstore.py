@@ -38,6 +38,11 @@ class JournalStore:
         """How many commits have not been acknowledged yet."""
         return len(self._waiting)
 
+    @property
+    def commits(self) -> int:
+        """Commits since the start."""
+        return self._written
+
     def commit(self, records: Sequence[Record], done: Callable[[], None]) -> None:
         """Write ``records`` in one batch; call ``done`` once they are as durable as they ask.
 

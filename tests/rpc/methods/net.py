@@ -6,6 +6,7 @@ Node 0's wallet owns the first genesis coin, of 1,000 TIME; ``ledger_kit.user(i)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
@@ -26,6 +27,7 @@ from timecoin.ledger.genesis import Allocation, Genesis
 from timecoin.ledger.transaction import Transaction
 from timecoin.node.build import build_node
 from timecoin.node.interface import MESSAGE_NAMES
+from timecoin.node.log.levels import Levels, LevelSetting
 from timecoin.node.node import NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
@@ -66,6 +68,25 @@ class RpcFailure(Exception):
         self.data = data
 
 
+@dataclass
+class FixedVitals:
+    """What a healthy machine says; a test changes it."""
+
+    needed_disk_bytes: int = 1_000
+    stopped: list[str] = field(default_factory=list)
+    offset_ms: int | None = None
+    free: int = 5_000
+
+    def stopped_loops(self) -> list[str]:
+        return self.stopped
+
+    def clock_offset_ms(self) -> int | None:
+        return self.offset_ms
+
+    def free_disk_bytes(self) -> int:
+        return self.free
+
+
 def node_id(number: int) -> bytes:
     """The peer identity of node ``number``."""
     return bytes((number + 1,)) * 32
@@ -82,6 +103,8 @@ class RpcNode:
     def __init__(self, net: RpcNet, number: int, keystore: Keystore) -> None:
         self._net = net
         self.stopped = 0
+        self.vitals = FixedVitals()
+        self.levels = Levels(LevelSetting())
         key = ledger_kit.validator(number)
         self.node_id = node_id(number)
         self.engine = MemoryEngine()
@@ -143,6 +166,8 @@ class RpcNode:
             wallet=self.wallet_service,
             submit=node.submit,
             running=lambda: not node.driver.stopped,
+            vitals=self.vitals,
+            log=self.levels,
             size_on_disk=lambda: 12_345,
             stop=self._stop,
         )

@@ -290,6 +290,7 @@ METHODS = {
     "masternodelist",
     "gettxoutsetinfo",
     "validateaddress",
+    "logging",
     "uptime",
     "stop",
     "help",
@@ -352,6 +353,38 @@ class ReportTests(RpcTestCase):
         self.net.run(30)
         (_, stalled) = self.problems()
         self.assertIn("older than two slots", stalled)
+
+    def test_machine(self) -> None:
+        """Clock, disk and loops make health red; only a stopped loop makes a node dead."""
+        self.net.run_to_height(1)
+        vitals, reports = self.node.vitals, self.node.catalog.reports
+        for name, value, text, live in (
+            ("stopped", ["journal"], "a loop has stopped: journal", False),
+            ("offset_ms", 5_001, "the clock is 5.0 s behind the peers' median", True),
+            ("offset_ms", -6_000, "the clock is 6.0 s ahead of the peers' median", True),
+            ("free", 999, "0 MB free on disk, below the limit of 0", True),
+        ):
+            before = getattr(vitals, name)
+            setattr(vitals, name, value)
+            self.assertEqual(self.problems(), [text])
+            health = reports.health()
+            self.assertEqual((health["live"], health["ready"]), (live, False), text)
+            setattr(vitals, name, before)
+        vitals.offset_ms = -5_000
+        self.assertEqual(self.problems(), [])
+        health = reports.health()
+        self.assertEqual((health["live"], health["ready"]), (True, True))
+        self.patch(self.node.node.sync, "_active", True)
+        health = reports.health()
+        self.assertEqual((health["live"], health["ready"]), (True, False))
+
+    def test_kinds_of_problems(self) -> None:
+        self.net.run_to_height(1)
+        self.assertFalse(any(self.node.catalog.reports.problems().values()))
+        self.node.vitals.free = 0
+        self.patch(self.node.node.chain, "_fork_height", 7)
+        found = self.node.catalog.reports.problems()
+        self.assertEqual([kind for kind, there in found.items() if there], ["fork", "disk"])
 
     def test_fork(self) -> None:
         self.patch(self.node.node.chain, "_fork_height", 7)

@@ -129,7 +129,7 @@ class ChainMethods:
                 "measured": len(self._finality.latencies_ms),
             },
             "block_time_seconds": seconds_json(self._genesis.slot_ms),
-            "warnings": self._condition.problems(),
+            "warnings": self._condition.warnings(),
         }
 
     @rpc_method()

@@ -139,7 +139,7 @@ class NetworkMethods:
             "relayfee": rate,
             "incrementalfee": rate,
             "minfee": amount_json(params.MIN_FEE_UNITS),
-            "warnings": self._condition.problems(),
+            "warnings": self._condition.warnings(),
         }
 
 

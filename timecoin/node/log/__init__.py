@@ -1,0 +1,1 @@
+"""What an operator reads: which lines are written, in what form, and where they go."""
