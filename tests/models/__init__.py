@@ -1,0 +1,1 @@
+"""Small models of the hardest rules of `docs/protocol.rst`, searched exhaustively."""
