@@ -126,6 +126,8 @@ TIMESTAMP_DRIFT_MS = 15_000
 SLOT_EARLY_MS = 15_000
 
 # Peer protocol (PROTOCOL 7).
+MAX_CLOCK_OFFSET_MS = 10_000
+"""A node whose clock is further from its peers' neither proposes nor witnesses."""
 MAX_FRAME_BYTES = 10_000_000
 
 

@@ -11,6 +11,8 @@ from tests.consensus.fakes import (
     FakeArchive,
     FakeChain,
     FakeChecked,
+    FakeContents,
+    FakeMembership,
     make_genesis,
     signing_key,
     verify,
@@ -59,6 +61,7 @@ class Desk:
         self.chain = FakeChain(make_genesis(list(weights)))
         self.archive = FakeArchive()
         self.accusations = FakeAccusations()
+        self.membership = FakeMembership()
         self.bodies: dict[bytes, Transaction] = {}
         self.rows: dict[tuple[str, bytes], bytes] = {}
         self.count = len(weights)
@@ -75,7 +78,14 @@ class Desk:
     def boot(self) -> None:
         """A new life on the same journal and chain."""
         settings = ConsensusSettings(self.chain_id, SLOT_MS, TIMING)
-        ports = Ports(self.chain, self.archive, self.accusations, self.bodies.get, verify)
+        ports = Ports(
+            self.chain,
+            self.archive,
+            self.accusations,
+            self.membership,
+            self.bodies.get,
+            verify,
+        )
         self.machine = Consensus(settings, ports, self._identity)
 
     def restart(self) -> list[Effect]:
@@ -152,8 +162,9 @@ class Desk:
         round_: int = 0,
         timestamp_ms: int | None = None,
         transactions: Sequence[Transaction] = (),
+        avs_changes: tuple[bytes, ...] = (),
     ) -> Block:
-        return self.checked(index, slot, round_, timestamp_ms, transactions).block
+        return self.checked(index, slot, round_, timestamp_ms, transactions, avs_changes).block
 
     def checked(
         self,
@@ -162,9 +173,10 @@ class Desk:
         round_: int = 0,
         timestamp_ms: int | None = None,
         transactions: Sequence[Transaction] = (),
+        avs_changes: tuple[bytes, ...] = (),
     ) -> FakeChecked:
         candidate = self.candidate(index, slot)
-        contents = FakeArchive(list(transactions)).contents(0, 100, 0)
+        contents = FakeContents(tuple(transactions), avs_changes=avs_changes)
         return self.chain.assemble(
             contents,
             candidate.slot,

@@ -16,6 +16,7 @@ from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Transaction, TxInput, TxOutput
 from timecoin.machine import Record
 from timecoin.masternodes.active_set import ActiveSet, genesis_set
+from timecoin.mempool.messages import GetTransactions
 from timecoin.params import ConsensusTiming, Network
 from timecoin.quorum.certificate import (
     BatchCertificate,
@@ -87,6 +88,22 @@ class FakeObjection:
 
     reason: str
     messages: tuple[Wire, ...] = ()
+
+
+class FakeMembership:
+    """Proposes ``offered``, and refuses every block that carries one of ``refused``."""
+
+    def __init__(self) -> None:
+        self.offered: tuple[bytes, ...] = ()
+        self.refused: tuple[bytes, ...] = ()
+
+    def changes(self, now_ms: int) -> tuple[bytes, ...]:
+        return self.offered
+
+    def objection(self, block: Block, judged_ms: int, now_ms: int) -> FakeObjection | None:
+        if any(change in self.refused for change in block.body.avs_changes):
+            return FakeObjection("not as seen here", (GetTransactions(()),))
+        return None
 
 
 class FakeChain:

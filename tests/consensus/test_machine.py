@@ -262,6 +262,34 @@ def _index_of(pubkey: bytes) -> int:
     return next(index for index in range(10) if signing_key(index).public == pubkey)
 
 
+class ClockTests(SynchronousTestCase):
+    """A node whose clock is off votes, since its journal keeps that safe, but does not propose."""
+
+    def test_neither_stands_nor_proposes(self) -> None:
+        desk = Desk(weights=(100,))
+        desk.do(events.ClockJudged(False))
+        desk.start()
+        desk.collect()
+        sent = broadcasts(desk.effects)
+        self.assertEqual([m for m in sent if isinstance(m, CandidateMessage | Proposal)], [])
+
+    def test_proposes_again_when_it_is_right(self) -> None:
+        desk = Desk(weights=(100,))
+        desk.do(events.ClockJudged(False))
+        desk.do(events.ClockJudged(True))
+        desk.start()
+        desk.collect()
+        self.assertTrue(any(isinstance(m, Proposal) for m in broadcasts(desk.effects)))
+
+    def test_proposes_the_changes_of_its_membership(self) -> None:
+        desk = Desk(weights=(100,))
+        desk.membership.offered = (b"leave", b"removal")
+        desk.start()
+        desk.collect()
+        (own,) = [m for m in broadcasts(desk.effects) if isinstance(m, Proposal)]
+        self.assertEqual(own.block.body.avs_changes, (b"leave", b"removal"))
+
+
 class CatchingUp(SynchronousTestCase):
     def test_does_not_vote_nor_stand(self) -> None:
         desk = Desk()

@@ -14,6 +14,7 @@ from timecoin.consensus.timeouts import Timeout
 from timecoin.ledger.block import Block, Resolution
 from timecoin.machine import Record, TimerFired
 from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
+from timecoin.mempool.messages import GetTransactions
 from timecoin.quorum.statement import NIL, VoteKind
 
 
@@ -137,6 +138,21 @@ class Objections(Case):
         self.assertEqual(votes_in(effects), [NIL])
         self.assertEqual(sends_in(effects), [(peer(self.first), hint)])
         self.assertEqual(blames_in(effects), [])
+
+    def test_a_removal_that_this_node_sees_otherwise_is_refused_with_what_it_saw(self) -> None:
+        self.begin()
+        self.desk.membership.refused = (b"removal",)
+        block = self.desk.block(self.first, avs_changes=(b"removal",))
+        effects = self.desk.hear(self.first, self.desk.proposal(self.first, block))
+        self.assertEqual(votes_in(effects), [NIL])
+        self.assertEqual(sends_in(effects), [(peer(self.first), GetTransactions(()))])
+
+    def test_other_changes_of_the_set_are_prepared(self) -> None:
+        self.begin()
+        self.desk.membership.refused = (b"removal",)
+        block = self.desk.block(self.first, avs_changes=(b"join",))
+        effects = self.desk.hear(self.first, self.desk.proposal(self.first, block))
+        self.assertEqual(votes_in(effects), [block.hash])
 
     def test_not_asked_for_a_block_with_a_prepare_quorum(self) -> None:
         self.begin()

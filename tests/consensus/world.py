@@ -19,6 +19,7 @@ from tests.consensus.fakes import (
     FakeAccusations,
     FakeArchive,
     FakeChain,
+    FakeMembership,
     make_genesis,
     signing_key,
     verify,
@@ -66,6 +67,7 @@ class Peer:
     index: int
     chain: FakeChain
     archive: FakeArchive
+    membership: FakeMembership
     bodies: dict[bytes, Transaction] = field(default_factory=dict)
     rows: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
     unsynced: list[Record] = field(default_factory=list)
@@ -103,7 +105,7 @@ class World:
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self.peers = [
-            Peer(index, FakeChain(self.genesis), FakeArchive())
+            Peer(index, FakeChain(self.genesis), FakeArchive(), FakeMembership())
             for index in range(len(weights) + followers)
         ]
         self._validators = len(weights)
@@ -142,7 +144,14 @@ class World:
         else:
             identity = None
         settings = ConsensusSettings(self.genesis.chain_id, SLOT_MS, TIMING)
-        ports = Ports(peer.chain, peer.archive, FakeAccusations(), peer.bodies.get, verify)
+        ports = Ports(
+            peer.chain,
+            peer.archive,
+            FakeAccusations(),
+            peer.membership,
+            peer.bodies.get,
+            verify,
+        )
         peer.machine = Consensus(settings, ports, identity)
         rows = tuple((table, key, value) for (table, key), value in sorted(peer.rows.items()))
         self.deliver(peer, events.Restore(rows))

@@ -88,7 +88,7 @@ class PeerTests(SynchronousTestCase):
         (ping,) = self.remote.heard()
         self.assertEqual(ping.kind, PING)
         self.clock.advance(0.25)
-        self.remote.say(PONG, encode(Pong(decode(ping.payload, Ping, 512).number)))
+        self.remote.say(PONG, encode(Pong(decode(ping.payload, Ping, 512).number, 0)))
         (info,) = self.links.infos()
         self.assertEqual(info.latency_ms, 250)
 

@@ -252,19 +252,36 @@ class LivenessTests(SynchronousTestCase):
         """And costs one frame."""
         session, _ = joined()
         effects = session.frame_arrived(PING, encode(Ping(2**64 - 1)), 5)
-        self.assertEqual(effects, [SendFrame(PONG, encode(Pong(2**64 - 1)))])
+        self.assertEqual(effects, [SendFrame(PONG, encode(Pong(2**64 - 1, 5)))])
 
     def test_latency_is_measured(self) -> None:
         """From ping to its own pong; a pong that nobody asked for changes nothing."""
         session, _ = joined()
         self.assertEqual(session.latency_ms, 0)
         session.tick(2_000)
-        self.assertEqual(session.frame_arrived(PONG, encode(Pong(77)), 2_010), [])
+        self.assertEqual(session.frame_arrived(PONG, encode(Pong(77, 0)), 2_010), [])
         self.assertEqual(session.latency_ms, 0)
-        session.frame_arrived(PONG, encode(Pong(2)), 2_030)
+        session.frame_arrived(PONG, encode(Pong(2, 0)), 2_030)
         self.assertEqual(session.latency_ms, 30)
-        session.frame_arrived(PONG, encode(Pong(2)), 2_090)
+        session.frame_arrived(PONG, encode(Pong(2, 0)), 2_090)
         self.assertEqual(session.latency_ms, 30)
+
+    def test_the_peers_clock_is_compared_in_the_middle_of_the_round_trip(self) -> None:
+        session, _ = joined()
+        session.tick(2_000)
+        session.frame_arrived(PONG, encode(Pong(2, 12_515)), 2_030)
+        self.assertEqual(session.clock_offset_ms, 10_500)
+        session.tick(4_030)
+        session.frame_arrived(PONG, encode(Pong(3, 1_040)), 4_050)
+        self.assertEqual(session.clock_offset_ms, -3_000)
+
+    def test_a_slow_answer_says_nothing_about_the_clock(self) -> None:
+        session, _ = joined()
+        before = session.clock_offset_ms
+        session.tick(2_000)
+        session.frame_arrived(PONG, encode(Pong(2, 99_000)), 4_001)
+        self.assertEqual(session.latency_ms, 2_001)
+        self.assertEqual(session.clock_offset_ms, before)
 
     def test_late_pong_counts(self) -> None:
         """A round trip longer than the interval is measured as well."""
@@ -272,7 +289,7 @@ class LivenessTests(SynchronousTestCase):
         session.tick(2_000)
         session.bytes_arrived(3_000)
         session.tick(4_000)
-        session.frame_arrived(PONG, encode(Pong(2)), 5_000)
+        session.frame_arrived(PONG, encode(Pong(2, 0)), 5_000)
         self.assertEqual(session.latency_ms, 3_000)
 
     def test_open_pings_are_bounded(self) -> None:
@@ -380,7 +397,7 @@ class MessageTests(SynchronousTestCase):
             hello(services=SERVICE_VALIDATOR),
             StakeProof(BOB_VOTES.public, BOB_VOTES.sign(statement)),
             Ping(3),
-            Pong(1),
+            Pong(1, 1),
             Goodbye("later"),
         ][which]
         payload = bytearray(encode(genuine))

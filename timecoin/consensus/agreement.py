@@ -70,6 +70,11 @@ class Agreement:
             return False
         return self.instance.votes.is_voter(seat.signer.public)
 
+    @property
+    def proposing(self) -> bool:
+        """Whether this node may propose: a voter whose clock agrees with its peers'."""
+        return self.voting and self._seat.clock_is_sound
+
     def turn(self) -> CandidateMessage | None:
         """Whose turn the current round is, by the newest collected slot that has a candidate."""
         slot = self._newest_slot()
@@ -127,7 +132,7 @@ class Agreement:
     def announce(self, now_ms: int) -> CandidateMessage | None:
         """This node's candidate for the newest slot; announced when it is new."""
         slot, signer, vrf_seed = self.slots.newest, self._seat.signer, self._seat.vrf_seed
-        if slot is None or signer is None or vrf_seed is None or not self.voting:
+        if slot is None or signer is None or vrf_seed is None or not self.proposing:
             return None
         known = self.candidates.of(slot, signer.public)
         if known is not None:
@@ -170,7 +175,7 @@ class Agreement:
         turn = self.turn()
         slot, proposer = (0, None) if turn is None else (turn.slot, turn.pubkey)
         self.out.append(Emit(events.RoundStarted(self.height, round_, slot, proposer)))
-        if turn is not None and self.voting:
+        if turn is not None and self.proposing:
             self.ballots.propose(turn, now_ms)
 
     def _newest_slot(self) -> int | None:

@@ -97,7 +97,7 @@ class Ballots:
             payments.transactions,
             payments.certificates,
             payments.resolutions,
-            avs_changes=(),
+            avs_changes=ports.membership.changes(now_ms),
             evidence=ports.accusations.evidence(),
         )
         checked = ports.rules.assemble(

@@ -38,6 +38,13 @@ class CatchUpChanged:
     active: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ClockJudged:
+    """Whether this node's clock agrees with its peers': one that is off does not propose."""
+
+    sound: bool
+
+
 # Signals.
 
 

@@ -87,6 +87,8 @@ class Consensus:
                 self._seat.links[peer] = masternode
             case events.CatchUpChanged(active):
                 self._seat.catching_up = active
+            case events.ClockJudged(sound):
+                self._seat.clock_is_sound = sound
         started = self._agreement is not None or isinstance(event, events.Start)
         if not started:
             return []

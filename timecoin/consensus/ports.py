@@ -1,7 +1,8 @@
 """What block consensus needs of others: the rules of history, the archive, and bodies.
 
-``chain`` implements :class:`BlockRules`, ``finality`` implements :class:`Archive`. What they hand
-over is described by protocols, so that neither needs a class of this package.
+``chain`` implements :class:`BlockRules`, ``finality`` :class:`Archive`, ``masternodes``
+:class:`Membership`. What they hand over is described by protocols, so that none needs a class of
+this package.
 """
 
 from __future__ import annotations
@@ -158,6 +159,19 @@ class Accusations(Protocol):
         """Encoded evidence that the next block may carry, oldest first."""
 
 
+class Membership(Protocol):
+    """Who is in the active set, as far as that is for this node to say (PROTOCOL 4)."""
+
+    def changes(self, now_ms: int) -> tuple[bytes, ...]:
+        """Encoded changes of the active set that this node would propose now, most urgent first."""
+
+    def objection(self, block: Block, judged_ms: int, now_ms: int) -> Objection | None:
+        """Whether the removals of ``block`` disagree with what this node has seen.
+
+        ``judged_ms`` as for :meth:`Archive.objection`.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All of it, as handed to the machine."""
@@ -165,5 +179,6 @@ class Ports:
     rules: BlockRules
     archive: Archive
     accusations: Accusations
+    membership: Membership
     find: FindBody
     verify: Verify

@@ -156,9 +156,10 @@ class Judge:
             return Refusal("timestamp not above the parent's")
         if timestamp_ms > max(offer.arrived_ms, round_start_ms) + params.TIMESTAMP_DRIFT_MS:
             return Refusal("timestamp too far ahead of this node's clock")
+        judged_ms = min(offer.arrived_ms, round_start_ms)
         objection = self._ports.archive.objection(
-            offer.block, self._tip.height, min(offer.arrived_ms, round_start_ms), now_ms
-        )
+            offer.block, self._tip.height, judged_ms, now_ms
+        ) or self._ports.membership.objection(offer.block, judged_ms, now_ms)
         if objection is None:
             return None
         return Refusal(objection.reason, objection.messages)

@@ -50,6 +50,7 @@ class Seat:
     vrf_seed: bytes | None
     journal: Journal
     catching_up: bool = False
+    clock_is_sound: bool = True
     halted: bool = False
     links: dict[bytes, bytes | None] = field(default_factory=dict)
     """Linked peers in order of connection, with the voting key each has proved, if any."""

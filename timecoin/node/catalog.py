@@ -24,6 +24,7 @@ from timecoin.finality.messages import (
     Relay,
 )
 from timecoin.gossip.messages import Announce, Fetch, Neighbours
+from timecoin.masternodes.messages import Beats, Leaves
 from timecoin.mempool.messages import GetTransactions, Transactions
 from timecoin.quorum.evidence import MAX_EVIDENCE_BYTES, Evidence
 from timecoin.sync.messages import Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
@@ -38,6 +39,7 @@ class Owner(enum.Enum):
     CONSENSUS = "consensus"
     SYNC = "sync"
     EVIDENCE = "evidence"
+    MASTERNODES = "masternodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ MESSAGES: dict[int, Known] = {
     67: Known(GetBodies, SMALL, Owner.SYNC),
     68: Known(Bodies, FRAME, Owner.SYNC),
     80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
+    81: Known(Beats, LISTS, Owner.MASTERNODES),
+    82: Known(Leaves, LISTS, Owner.MASTERNODES),
 }
 
 KIND_OF: dict[type[Wire], int] = {known.type: kind for kind, known in MESSAGES.items()}

@@ -14,6 +14,7 @@ from timecoin.evidence.events import EvidenceHeld
 from timecoin.finality.events import EmergencyRaised, StatusChanged
 from timecoin.ledger.amount import format_time
 from timecoin.ledger.transaction import Transaction
+from timecoin.masternodes import events as masternodes
 from timecoin.mempool.entry import Verdict
 from timecoin.node.log.levels import Levels
 from timecoin.node.node import Node
@@ -29,6 +30,7 @@ _chain = Logger("timecoin.chain")
 _finality = Logger("timecoin.finality")
 _mempool = Logger("timecoin.mempool")
 _sync = Logger("timecoin.sync")
+_masternodes = Logger("timecoin.masternodes")
 
 
 def _name(block_hash: bytes) -> str:
@@ -59,6 +61,9 @@ class NodeLog:
         observe(node, StatusChanged, self.status_changed)
         observe(node, CatchingUp, self.catching_up)
         observe(node, HistoryRefused, self.history_refused)
+        observe(node, masternodes.MasternodeAwake, self.masternode_awake)
+        observe(node, masternodes.MasternodeSilent, self.masternode_silent)
+        observe(node, masternodes.ClockChanged, self.clock_changed)
 
     def round_started(self, fact: consensus.RoundStarted) -> None:
         """A round began."""
@@ -181,6 +186,29 @@ class NodeLog:
             rule=fact.rule,
             detail=fact.detail,
         )
+
+    def masternode_awake(self, fact: masternodes.MasternodeAwake) -> None:
+        """A masternode is there."""
+        _masternodes.info("masternode {name} is live", name=_name(fact.pubkey))
+
+    def masternode_silent(self, fact: masternodes.MasternodeSilent) -> None:
+        """A member of the active set has fallen silent."""
+        _masternodes.warn(
+            "masternode {name} is silent: its last verified heartbeat is {age} s old",
+            name=_name(fact.pubkey),
+            age="?" if fact.age_ms is None else fact.age_ms // 1_000,
+        )
+
+    def clock_changed(self, fact: masternodes.ClockChanged) -> None:
+        """This node's clock went wrong, or right again."""
+        if fact.sound:
+            _masternodes.info("the clock agrees with the peers' again")
+        else:
+            _masternodes.critical(
+                "this machine's clock is {seconds} s off its peers': it neither proposes nor "
+                "witnesses until the clock is set",
+                seconds=abs(fact.offset_ms) // 1_000,
+            )
 
     def _vote(
         self,

@@ -8,6 +8,7 @@ from timecoin import params
 from timecoin.chain.addresses import AddressViews
 from timecoin.chain.commit import Chain
 from timecoin.chain.headers import HeaderChain
+from timecoin.chain.registry import Registry
 from timecoin.chain.views import ChainViews
 from timecoin.consensus import events as consensus_events
 from timecoin.consensus.machine import Consensus
@@ -24,6 +25,9 @@ from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Machine
+from timecoin.masternodes import events as masternode_events
+from timecoin.masternodes.machine import Masternodes
+from timecoin.masternodes.own import OwnMasternode
 from timecoin.mempool.entry import Admission, Verdict
 from timecoin.mempool.exchange import Exchange
 from timecoin.mempool.policy import PoolLimits
@@ -31,8 +35,11 @@ from timecoin.mempool.pool import Pool
 from timecoin.node.catalog import KIND_OF, Owner
 from timecoin.node.router import Messenger, Router
 from timecoin.node.runtime import Runtime
+from timecoin.p2p.ports import Network
+from timecoin.quorum.tally import has_quorum
 from timecoin.signal import Signals
 from timecoin.store.chainstore import EngineChainStore
+from timecoin.store.heartbeatstore import HeartbeatStore
 from timecoin.store.journalstore import JournalStore
 from timecoin.store.keys import JOURNAL
 from timecoin.store.schema import claim_store
@@ -57,6 +64,8 @@ class NodeSettings:
     address_index: bool = True
     checkpoints: tuple[tuple[int, bytes], ...] = ()
     """Heights and block hashes that history has to pass through."""
+    joins_by_itself: bool = True
+    """Ask to join the active set when the chain would take this masternode."""
 
 
 class Node:
@@ -91,13 +100,42 @@ class Node:
             verify=verify,
         )
         self.evidence = EvidencePool(genesis.chain_id, self.chain, verify)
+        registry = Registry(self.chain)
+        heartbeats = HeartbeatStore(runtime.engine)
+        identity = settings.identity
+        self.masternodes = Masternodes(
+            chain_id=genesis.chain_id,
+            timing=params.HEARTBEAT_TIMING[params.Network(genesis.network)],
+            chain=registry,
+            own=None
+            if identity is None
+            else OwnMasternode(
+                identity.key,
+                identity.vrf_seed,
+                genesis.chain_id,
+                registry,
+                settings.joins_by_itself,
+            ),
+            rows=heartbeats,
+            clock_offsets=lambda: _clock_offsets(runtime.network),
+            has_quorum=has_quorum,
+            rng=runtime.rng("masternodes"),
+            verify=verify,
+        )
         self.consensus = Consensus(
             ConsensusSettings(
                 chain_id=genesis.chain_id,
                 slot_ms=genesis.slot_ms,
                 timing=params.CONSENSUS_TIMING[params.Network(genesis.network)],
             ),
-            Ports(self.chain, self.finality, self.evidence, self.exchange.find, verify),
+            Ports(
+                self.chain,
+                self.finality,
+                self.evidence,
+                self.masternodes.membership,
+                self.exchange.find,
+                verify,
+            ),
             settings.identity,
         )
         self.headers = HeaderChain(
@@ -117,6 +155,7 @@ class Node:
             Owner.CONSENSUS: self.consensus,
             Owner.SYNC: self.sync,
             Owner.EVIDENCE: self.evidence,
+            Owner.MASTERNODES: self.masternodes,
         }
         runtime.network.set_listener(Router(self.driver, messenger, self.gossip, machines))
         runtime.network.set_height(self.chain.tip_height)
@@ -129,7 +168,9 @@ class Node:
         self.driver.deliver(self.finality, finality_events.Restore(rows))
         self.driver.deliver(self.evidence, evidence_events.Restore(rows))
         self.driver.deliver(self.consensus, consensus_events.Restore(rows))
+        self.driver.deliver(self.masternodes, masternode_events.Restore(rows))
         self.driver.deliver(self.consensus, consensus_events.Start())
+        self.driver.deliver(self.masternodes, masternode_events.Start())
 
     def stop(self) -> None:
         """Stop all machines; nothing leaves the node any more."""
@@ -148,3 +189,9 @@ class Node:
 
     def _find_body(self, wtxid: bytes) -> Transaction | None:
         return self.pool.by_wtxid(wtxid) or self.chain.transaction(wtxid)
+
+
+def _clock_offsets(network: Network) -> tuple[int, ...]:
+    """How far the clocks of linked peers are ahead: one voice for each peer."""
+    offsets = (peer.clock_offset_ms for peer in network.peers())
+    return tuple(offset for offset in offsets if offset is not None)

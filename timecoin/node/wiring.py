@@ -14,6 +14,7 @@ from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus_events
 from timecoin.evidence import events as evidence_events
 from timecoin.finality import events as finality_events
+from timecoin.masternodes import events as masternode_events
 from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.node.node import Node
 from timecoin.p2p.ports import Network
@@ -40,6 +41,7 @@ def wire(node: Node, network: Network) -> None:
         deliver(node.consensus, consensus_events.NewTip())
         deliver(node.sync, sync_events.NewTip())
         deliver(node.evidence, evidence_events.NewTip())
+        deliver(node.masternodes, masternode_events.Connected(block.block))
 
     def headers_synced(found: sync_events.HeadersSynced) -> None:
         node.headers.append(found.checked)
@@ -55,6 +57,10 @@ def wire(node: Node, network: Network) -> None:
     def catching_up(change: sync_events.CatchingUp) -> None:
         deliver(node.finality, finality_events.CatchUpChanged(change.active))
         deliver(node.consensus, consensus_events.CatchUpChanged(change.active))
+        deliver(node.masternodes, masternode_events.CatchUpChanged(change.active))
+
+    def clock_changed(change: masternode_events.ClockChanged) -> None:
+        deliver(node.consensus, consensus_events.ClockJudged(change.sound))
 
     def second_certificate(found: sync_events.SecondCertificate) -> None:
         publish(node.chain.record_fork(found.first, found.second))
@@ -77,6 +83,7 @@ def wire(node: Node, network: Network) -> None:
     signals.subscribe(BodiesWanted, wanted)
     signals.subscribe(sync_events.HeadersSynced, headers_synced)
     signals.subscribe(sync_events.CatchingUp, catching_up)
+    signals.subscribe(masternode_events.ClockChanged, clock_changed)
     signals.subscribe(sync_events.SecondCertificate, second_certificate)
     signals.subscribe(consensus_events.SafetyBroken, safety_broken)
     signals.subscribe(consensus_events.Equivocation, equivocation)

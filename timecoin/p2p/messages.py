@@ -56,9 +56,13 @@ class Ping(Wire, frozen=True):
 
 
 class Pong(Wire, frozen=True):
-    """Answers the :class:`Ping` of that number at once."""
+    """Answers the :class:`Ping` of that number at once.
+
+    ``time_ms`` is the sender's Unix time: the other side compares its own (PROTOCOL 7).
+    """
 
     number: U64
+    time_ms: U64
 
 
 class Goodbye(Wire, frozen=True):

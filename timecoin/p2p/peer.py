@@ -176,6 +176,7 @@ class Peer(StreamProtocol):
             height=session.hello.height,
             services=session.hello.services,
             latency_ms=session.latency_ms,
+            clock_offset_ms=session.clock_offset_ms,
             bytes_sent=self.traffic.bytes_sent,
             bytes_received=self.traffic.bytes_received,
             messages_sent=dict(self.traffic.messages_sent),

@@ -29,6 +29,8 @@ class PeerInfo:
     services: int
     latency_ms: int | None
     """Round trip of the last answered ping."""
+    clock_offset_ms: int | None
+    """By how much the peer's clock is ahead of this node's; None until a ping was answered."""
     bytes_sent: int
     bytes_received: int
     messages_sent: dict[int, int]

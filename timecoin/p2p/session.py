@@ -41,6 +41,8 @@ VALIDATOR_PING_INTERVAL_MS, VALIDATOR_SILENCE_LIMIT_MS = 2_000, 6_000
 PINGS_BEFORE_GIVING_UP = 2
 """Unanswered ones, besides the silence: a pause of this process alone ends no link."""
 MAX_OPEN_PINGS = 4
+MAX_CLOCK_ROUND_TRIP_MS = 2_000
+"""A slower answer says nothing about the peer's clock: half of the way is its uncertainty."""
 VIOLATION_POINTS = 25
 """What a message that no honest node sends costs in reputation."""
 
@@ -124,6 +126,8 @@ class Session:
         self.masternode: bytes | None = None
         """The voting key that the peer proved to hold."""
         self.latency_ms: int | None = None
+        self.clock_offset_ms: int | None = None
+        """By how much the peer's clock is ahead of this one, by its last quick answer."""
 
     def open(self, listen_port: int, height: int) -> list[SessionEffect]:
         """The TLS handshake is done: introduce this node, whose chain has ``height`` blocks."""
@@ -199,13 +203,21 @@ class Session:
             case State.UP if kind >= FIRST_UPPER_KIND:
                 return [Deliver(kind, payload)]
             case State.UP if kind == PING:
-                return [SendFrame(PONG, encode(Pong(_decode(payload, Ping).number)))]
+                number = _decode(payload, Ping).number
+                return [SendFrame(PONG, encode(Pong(number, now_ms)))]
             case State.UP if kind == PONG:
-                sent_ms = self._open_pings.pop(_decode(payload, Pong).number, None)
-                if sent_ms is not None:
-                    self.latency_ms = max(0, now_ms - sent_ms)
+                self._pong(_decode(payload, Pong), now_ms)
                 return []
         return self._close(f"unexpected message of kind {kind}", VIOLATION_POINTS)
+
+    def _pong(self, pong: Pong, now_ms: int) -> None:
+        """Note the round trip, and how far apart the clocks are if it was quick."""
+        sent_ms = self._open_pings.pop(pong.number, None)
+        if sent_ms is None:
+            return
+        self.latency_ms = max(0, now_ms - sent_ms)
+        if self.latency_ms <= MAX_CLOCK_ROUND_TRIP_MS:
+            self.clock_offset_ms = pong.time_ms - (sent_ms + now_ms) // 2
 
     def _accept_hello(self, hello: Hello, now_ms: int) -> list[SessionEffect]:
         local = self._local

@@ -76,6 +76,29 @@ class SimCall:
 
 
 @implementer(IReactorTime)
+class SkewedClock:
+    """The world's clock as a machine sees it whose own is ``skew_ms`` ahead."""
+
+    def __init__(self, clock: SimClock, skew_ms: int) -> None:
+        self._clock = clock
+        self._skew = skew_ms / 1000
+
+    def seconds(self) -> float:
+        """The wrong time."""
+        return self._clock.seconds() + self._skew
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kw: object
+    ) -> SimCall:
+        """Delays are right: only the time of day is off."""
+        return self._clock.callLater(delay, callable, *args, **kw)
+
+    def getDelayedCalls(self) -> list[IDelayedCall]:
+        """See the world's clock."""
+        return self._clock.getDelayedCalls()
+
+
+@implementer(IReactorTime)
 class SimClock:
     """Starts at ``start`` (Unix seconds) and moves only in :meth:`run_until`."""
 

@@ -43,9 +43,12 @@ class SimNetwork:
         self.messages: Counter[int] = Counter()
         self.bytes = 0
 
-    def attach(self, node_id: bytes, masternode: bytes | None) -> SimPort:
-        """The network side of a (re)started node; its links come up when it calls ``start``."""
-        return SimPort(self, node_id, masternode)
+    def attach(self, node_id: bytes, masternode: bytes | None, skew_ms: int = 0) -> SimPort:
+        """The network side of a (re)started node; its links come up when it calls ``start``.
+
+        Its clock is ``skew_ms`` ahead of the world's.
+        """
+        return SimPort(self, node_id, masternode, skew_ms)
 
     def link(self, port: SimPort) -> None:
         """Bring up the links between ``port`` and every node that runs and is not cut off."""
@@ -123,8 +126,11 @@ def _pair(first: bytes, second: bytes) -> tuple[bytes, bytes]:
 class SimPort:
     """The ``Network`` that one simulated node sees."""
 
-    def __init__(self, network: SimNetwork, node_id: bytes, masternode: bytes | None) -> None:
+    def __init__(
+        self, network: SimNetwork, node_id: bytes, masternode: bytes | None, skew_ms: int
+    ) -> None:
         self._network = network
+        self.skew_ms = skew_ms
         self.node_id = node_id
         self.masternode = masternode
         self._listener: LinkListener | None = None
@@ -174,6 +180,7 @@ class SimPort:
                 height=0,
                 services=0,
                 latency_ms=None,
+                clock_offset_ms=port.skew_ms - self.skew_ms,
                 bytes_sent=0,
                 bytes_received=0,
                 messages_sent={},

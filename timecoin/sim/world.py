@@ -19,7 +19,7 @@ from timecoin.node.build import build_node
 from timecoin.node.node import Node, NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
-from timecoin.sim.clock import SimClock
+from timecoin.sim.clock import SimClock, SkewedClock
 from timecoin.sim.network import LinkQuality, SimNetwork, SimPort
 from timecoin.sim.trace import Trace
 from timecoin.sim.workload import USER_COINS_UNITS, Users
@@ -54,6 +54,8 @@ class SimNode:
         self.payout_hash = hash160(SigningKey(rng.randbytes(32)).public)
         self.engine = MemoryEngine()
         self.lives = 0
+        self.skew_ms = 0
+        """How far its clock is ahead; counts from the next start on."""
         self.node: Node | None = None
         self._port: SimPort | None = None
         self._world = world
@@ -80,7 +82,7 @@ class SimNode:
         world = self._world
         life = self.lives
         self.lives += 1
-        port = world.network.attach(self.node_id, self.voting_key.public)
+        port = world.network.attach(self.node_id, self.voting_key.public, self.skew_ms)
 
         def offload(work: Callable[[], None], done: Callable[[], None]) -> None:
             def finish() -> None:
@@ -91,7 +93,7 @@ class SimNode:
             world.clock.callLater(world.settings.sync_ms / 1000, finish)
 
         runtime = Runtime(
-            clock=world.clock,
+            clock=SkewedClock(world.clock, self.skew_ms),
             rng=lambda purpose: world.rng(f"{self.number}/{life}/{purpose}"),
             network=port,
             engine=self.engine,

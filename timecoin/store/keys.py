@@ -32,6 +32,8 @@ META = "meta"
 """tip, LtHash state, supply, schema version, genesis hash, whether addresses are indexed."""
 WALLET = "wallet"
 """Rows of the wallet."""
+HEARTBEATS = "heartbeats"
+"""hour, voting key -> verified heartbeats; written by ``Record`` effects, read when asked for."""
 
 JOURNAL = (
     "locks",
@@ -46,6 +48,7 @@ JOURNAL = (
     "consensus",
     "bodies",
     "peers",
+    "masternodes",
 )
 """Tables that protocol machines write by ``Record`` effects and read back at start."""
 
@@ -64,10 +67,17 @@ TABLES = (
     AVS,
     META,
     WALLET,
+    HEARTBEATS,
     *JOURNAL,
 )
 
-ADDED: Mapping[str, int] = {ADDRESS_UNSPENT: 2, ADDRESS_HISTORY: 2, "evidence": 3}
+ADDED: Mapping[str, int] = {
+    ADDRESS_UNSPENT: 2,
+    ADDRESS_HISTORY: 2,
+    "evidence": 3,
+    HEARTBEATS: 4,
+    "masternodes": 4,
+}
 """Tables that came after the first layout, with the layout that brought them (``schema``): a store
 that is older gets them when it is opened."""
 

@@ -9,8 +9,8 @@ from twisted.logger import Logger
 from timecoin.store import keys
 from timecoin.store.engine import Engine, Row, StoreError
 
-SCHEMA_VERSION = 3
-"""2: with the index of addresses. 3: with the table of evidence."""
+SCHEMA_VERSION = 4
+"""2: with the index of addresses. 3: with the table of evidence. 4: with those of masternodes."""
 
 Migration = Callable[[Engine], Iterable[Sequence[Row]]]
 """Batches that bring a store to the next layout. A crash may come between two of them: done again
@@ -22,7 +22,7 @@ def _only_tables(engine: Engine) -> Iterable[Sequence[Row]]:
     return ()
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _only_tables, 2: _only_tables}
+MIGRATIONS: Mapping[int, Migration] = {1: _only_tables, 2: _only_tables, 3: _only_tables}
 """By the layout that they lead away from. That of addresses is built where it is missing."""
 
 _log = Logger("timecoin.store")

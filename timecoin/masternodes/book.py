@@ -1,0 +1,251 @@
+"""The book of heartbeats: what this node has heard of each masternode (PROTOCOL 4).
+
+One verified heartbeat and one that gathers attestations are kept for each key. Cheap checks come
+before signatures: repeated, outdated, too frequent and too early ones cost a look-up.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from timecoin.crypto.keys import Verify
+from timecoin.masternodes.active_set import ActiveSet
+from timecoin.masternodes.changes import Join, join_statement
+from timecoin.masternodes.heartbeat import (
+    Attestation,
+    Attested,
+    Heartbeat,
+    HeartbeatError,
+    check_attestation,
+    check_heartbeat,
+    heartbeat_hash,
+    needed_for,
+)
+from timecoin.params import MAX_CLOCK_OFFSET_MS, HeartbeatTiming
+
+MAX_OUTSIDERS = 1_000
+"""Keys outside the active set, joiners, of which heartbeats are kept."""
+
+Draw = Callable[[bytes, bytes, ActiveSet], tuple[bytes, ...]]
+"""(heartbeat hash, pubkey, snapshot) -> its witnesses: ``heartbeat.witnesses``, or a memo of it."""
+
+
+class News(enum.Enum):
+    """What a message about a heartbeat has changed here."""
+
+    HEARD = enum.auto()
+    """A new heartbeat, not verified yet."""
+    GREW = enum.auto()
+    """A further attestation, still too few."""
+    VERIFIED = enum.auto()
+    """It is verified now."""
+
+
+@dataclass(slots=True)
+class Gathering:
+    """A heartbeat and the attestations to it so far, by witness."""
+
+    heartbeat: Heartbeat
+    hash: bytes
+    drawn: tuple[bytes, ...]
+    needed: int
+    join: Join | None
+    attestations: dict[bytes, Attestation] = field(default_factory=dict)
+
+    @property
+    def attested(self) -> Attested:
+        """The heartbeat with what has been gathered."""
+        ordered = sorted(self.attestations.values(), key=lambda item: item.witness)
+        return Attested(self.heartbeat, tuple(ordered))
+
+    @property
+    def item(self) -> Attested | Join:
+        """What is sent of it."""
+        return self.joining or self.attested
+
+    @property
+    def joining(self) -> Join | None:
+        """The join that it is a part of, with what has been gathered."""
+        join = self.join
+        if join is None:
+            return None
+        return Join(self.attested, join.stake, join.payout_hash, join.vrf_proof, join.signature)
+
+
+@dataclass(slots=True)
+class Entry:
+    """All that is kept of one key."""
+
+    gathering: Gathering | None = None
+    verified: Attested | None = None
+    join: Join | None = None
+    """With what the last verified heartbeat asked to join, if it did."""
+
+
+class HeartbeatBook:
+    """Takes heartbeats and attestations, and says who is live."""
+
+    def __init__(
+        self, chain_id: bytes, timing: HeartbeatTiming, verify: Verify, draw: Draw
+    ) -> None:
+        self._chain_id = chain_id
+        self._timing = timing
+        self._verify = verify
+        self._draw = draw
+        self._entries: dict[bytes, Entry] = {}
+
+    def __len__(self) -> int:
+        """The number of keys that something is known of."""
+        return len(self._entries)
+
+    # what is known
+
+    def gathering(self, pubkey: bytes) -> Gathering | None:
+        """The heartbeat of ``pubkey`` that still gathers attestations."""
+        entry = self._entries.get(pubkey)
+        return None if entry is None else entry.gathering
+
+    def verified(self, pubkey: bytes) -> Attested | None:
+        """The last verified heartbeat of ``pubkey``."""
+        entry = self._entries.get(pubkey)
+        return None if entry is None else entry.verified
+
+    def join_of(self, pubkey: bytes) -> Join | None:
+        """The join that the last verified heartbeat of ``pubkey`` asked for."""
+        entry = self._entries.get(pubkey)
+        return None if entry is None else entry.join
+
+    def age_ms(self, pubkey: bytes, now_ms: int) -> int | None:
+        """How old the last verified heartbeat of ``pubkey`` is; None if there is none."""
+        attested = self.verified(pubkey)
+        return None if attested is None else max(0, now_ms - attested.heartbeat.timestamp)
+
+    def is_live(self, pubkey: bytes, now_ms: int) -> bool:
+        """Whether the last verified heartbeat of ``pubkey`` is younger than the time to live."""
+        age_ms = self.age_ms(pubkey, now_ms)
+        return age_ms is not None and age_ms < self._timing.ttl_ms
+
+    def joins(self, now_ms: int) -> tuple[Join, ...]:
+        """The joins of live masternodes, oldest acquaintance first."""
+        return tuple(
+            entry.join
+            for pubkey, entry in self._entries.items()
+            if entry.join is not None and self.is_live(pubkey, now_ms)
+        )
+
+    def gathering_count(self) -> int:
+        """How many heartbeats wait for attestations."""
+        return sum(entry.gathering is not None for entry in self._entries.values())
+
+    # what comes in
+
+    def take(
+        self, attested: Attested, join: Join | None, snapshot: ActiveSet, now_ms: int
+    ) -> News | None:
+        """Enter what ``attested`` brings; None when it brings nothing new.
+
+        ``snapshot`` is avs(tip_height) of the heartbeat, whose tip is known here; ``join`` is what
+        carries it, if it asks to join. ``HeartbeatError`` when something is forged: nothing
+        changes then.
+        """
+        heartbeat = attested.heartbeat
+        entry = self._entries.get(heartbeat.pubkey)
+        gathering = None if entry is None else entry.gathering
+        if gathering is None or gathering.heartbeat != heartbeat:
+            needed = needed_for(heartbeat.pubkey, snapshot)
+            complete = len(attested.attestations) >= needed
+            if not self._is_wanted(heartbeat, entry, snapshot, complete, now_ms):
+                return None
+            found = self._begin(attested, join, snapshot)
+        elif self._gather(gathering, attested):
+            found = gathering
+        else:
+            return None
+        if entry is None:
+            entry = self._entries[heartbeat.pubkey] = Entry()
+        if len(found.attestations) >= found.needed:
+            return self._verify_entry(entry, found)
+        news = News.HEARD if found is not gathering else News.GREW
+        entry.gathering = found
+        return news
+
+    def add(self, gathering: Gathering, attestation: Attestation) -> News:
+        """Add this node's own ``attestation`` to a heartbeat that gathers."""
+        gathering.attestations[attestation.witness] = attestation
+        if len(gathering.attestations) < gathering.needed:
+            return News.GREW
+        return self._verify_entry(self._entries[gathering.heartbeat.pubkey], gathering)
+
+    def forget(self, keep: Callable[[bytes], bool], now_ms: int) -> None:
+        """Drop the keys that ``keep`` does not name and that are not live."""
+        self._entries = {
+            pubkey: entry
+            for pubkey, entry in self._entries.items()
+            if keep(pubkey) or self.is_live(pubkey, now_ms)
+        }
+
+    def _is_wanted(
+        self,
+        heartbeat: Heartbeat,
+        entry: Entry | None,
+        snapshot: ActiveSet,
+        complete: bool,
+        now_ms: int,
+    ) -> bool:
+        """Whether a heartbeat not seen before is worth checking its signature.
+
+        One with all its attestations (``complete``) is, though a later one is being gathered.
+        """
+        timing, timestamp = self._timing, heartbeat.timestamp
+        if not now_ms - timing.ttl_ms < timestamp <= now_ms + MAX_CLOCK_OFFSET_MS:
+            return False  # outdated, or from the future
+        if entry is None:
+            outsiders = len(self._entries) - len(snapshot.members)
+            return heartbeat.pubkey in snapshot.by_pubkey or outsiders < MAX_OUTSIDERS
+        known = [] if entry.verified is None else [entry.verified.heartbeat]
+        if entry.gathering is not None and not complete:
+            known.append(entry.gathering.heartbeat)
+        return all(
+            heartbeat.sequence > found.sequence
+            and timestamp >= found.timestamp + timing.interval_ms // 2
+            for found in known
+        )
+
+    def _begin(self, attested: Attested, join: Join | None, snapshot: ActiveSet) -> Gathering:
+        heartbeat = attested.heartbeat
+        check_heartbeat(heartbeat, self._chain_id, self._verify)
+        if join is not None:
+            statement = join_statement(self._chain_id, heartbeat, join.stake, join.payout_hash)
+            if not self._verify(heartbeat.pubkey, statement, join.signature):
+                raise HeartbeatError("bad signature of a join")
+        hash_ = heartbeat_hash(self._chain_id, heartbeat)
+        found = Gathering(
+            heartbeat,
+            hash_,
+            self._draw(hash_, heartbeat.pubkey, snapshot),
+            needed_for(heartbeat.pubkey, snapshot),
+            join,
+        )
+        self._gather(found, attested)
+        return found
+
+    def _gather(self, gathering: Gathering, attested: Attested) -> bool:
+        """Add the attestations that ``gathering`` lacks; whether there were any."""
+        new = [a for a in attested.attestations if a.witness not in gathering.attestations]
+        for attestation in new:
+            check_attestation(
+                attestation, gathering.hash, gathering.drawn, self._chain_id, self._verify
+            )
+        for attestation in new:
+            gathering.attestations[attestation.witness] = attestation
+        return bool(new)
+
+    def _verify_entry(self, entry: Entry, found: Gathering) -> News:
+        entry.verified = found.attested
+        later = entry.gathering
+        if later is not None and later.heartbeat.sequence <= found.heartbeat.sequence:
+            entry.gathering = None
+        entry.join = found.joining
+        return News.VERIFIED

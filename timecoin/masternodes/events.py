@@ -1,0 +1,81 @@
+"""What the masternode machine hears besides messages, timers and links, and makes known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from timecoin.ledger.block import Block
+from timecoin.masternodes.changes import Leave
+from timecoin.signal import Signal
+
+# Events.
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The journal's rows (table, key, value) of this node's last life; comes before Start."""
+
+    rows: tuple[tuple[str, bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin to send heartbeats and to listen for those of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A block is the new tip."""
+
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpChanged:
+    """Whether this node is behind its peers."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitLeave:
+    """This node's user asks that a masternode leaves."""
+
+    leave: Leave
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWith:
+    """This masternode is to join, or to change its stake: the outpoint, or none for genesis."""
+
+    stake: bytes
+
+
+# Signals.
+
+
+@dataclass(frozen=True, slots=True)
+class MasternodeAwake(Signal):
+    """A masternode of which nothing was heard for a time to live, or ever, is live."""
+
+    pubkey: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MasternodeSilent(Signal):
+    """A member of the active set is no longer live; ``age_ms`` of its last heartbeat, if any."""
+
+    pubkey: bytes
+    age_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChanged(Signal):
+    """This node's clock has left, or come back to, what its peers' clocks agree on.
+
+    While it is not ``sound`` the node neither proposes nor witnesses (PROTOCOL 7).
+    """
+
+    offset_ms: int
+    """By how much the peers' clocks are ahead."""
+    sound: bool

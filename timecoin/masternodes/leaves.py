@@ -1,0 +1,53 @@
+"""Signed leaves that wait for a block: they survive a restart, since their signers may be away."""
+
+from __future__ import annotations
+
+from timecoin.codec import encode
+from timecoin.machine import Record
+from timecoin.masternodes.changes import Leave, decode_change
+from timecoin.masternodes.messages import MAX_LEAVES, Leaves
+from timecoin.masternodes.own import TABLE
+from timecoin.masternodes.ports import MasternodeChain
+
+_LEAVE = b"v"
+
+
+class LeaveBook:
+    """At most one leave of each member: the chain takes none of others."""
+
+    def __init__(self, chain: MasternodeChain) -> None:
+        self._chain = chain
+        self._waiting: dict[bytes, Leave] = {}
+
+    @property
+    def waiting(self) -> tuple[Leave, ...]:
+        """All that wait, oldest first."""
+        return tuple(self._waiting.values())
+
+    def restore(self, rows: tuple[tuple[str, bytes, bytes], ...]) -> None:
+        """Take up what the last life recorded; what is over is dropped with the next block."""
+        for table, key, value in rows:
+            if table == TABLE and key.startswith(_LEAVE):
+                leave = decode_change(value)
+                if isinstance(leave, Leave):
+                    self._waiting[leave.pubkey] = leave
+
+    def take(self, leave: Leave) -> Record | None:
+        """Keep ``leave`` if it is new and the chain would take it."""
+        if leave.pubkey in self._waiting or not self._chain.may_leave(leave):
+            return None
+        self._waiting[leave.pubkey] = leave
+        return Record(TABLE, _LEAVE + leave.pubkey, encode(leave))
+
+    def prune(self) -> list[Record]:
+        """Drop the leaves that no block would take any more."""
+        over = [
+            pubkey for pubkey, leave in self._waiting.items() if not self._chain.may_leave(leave)
+        ]
+        for pubkey in over:
+            del self._waiting[pubkey]
+        return [Record(TABLE, _LEAVE + pubkey, None, durable=False) for pubkey in over]
+
+    def message(self) -> Leaves | None:
+        """For a new link: what waits."""
+        return Leaves(self.waiting[:MAX_LEAVES]) if self._waiting else None

@@ -1,0 +1,359 @@
+"""The masternode machine: heartbeats out and in, attestations, who is live (PROTOCOL 4, 7).
+
+A node with a voting key sends heartbeats while it is at the tip; every node gathers, checks and
+passes on those of others. What it has seen decides which changes of the active set it proposes and
+which removals it refuses: consensus asks :attr:`membership`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+from timecoin.crypto.keys import Verify
+from timecoin.machine import (
+    Blame,
+    Effect,
+    Emit,
+    LinkDown,
+    LinkUp,
+    Received,
+    Send,
+    StartTimer,
+    TimerFired,
+)
+from timecoin.masternodes.active_set import ActiveSet, Member
+from timecoin.masternodes.book import Draw, Gathering, HeartbeatBook, News
+from timecoin.masternodes.changes import Join, Leave
+from timecoin.masternodes.circulation import Circulation
+from timecoin.masternodes.clock import is_sound, median_offset_ms
+from timecoin.masternodes.early import EarlyBeats
+from timecoin.masternodes.events import (
+    CatchUpChanged,
+    ClockChanged,
+    Connected,
+    JoinWith,
+    MasternodeAwake,
+    MasternodeSilent,
+    Restore,
+    Start,
+    SubmitLeave,
+)
+from timecoin.masternodes.heartbeat import (
+    Attestation,
+    Attested,
+    Heartbeat,
+    HeartbeatError,
+    needed_for,
+    sign_attestation,
+    witnesses,
+)
+from timecoin.masternodes.history import History
+from timecoin.masternodes.leaves import LeaveBook
+from timecoin.masternodes.membership import Membership
+from timecoin.masternodes.messages import Beats, Leaves, beats_of
+from timecoin.masternodes.own import OwnMasternode
+from timecoin.masternodes.ports import ClockOffsets, HasQuorum, HeartbeatRows, MasternodeChain
+from timecoin.masternodes.presence import Presence
+from timecoin.masternodes.statistics import HeartbeatCounts
+from timecoin.params import SNAPSHOT_DEPTH, HeartbeatTiming
+
+FORGED_POINTS = 20
+FLUSHES = 60
+"""Verified heartbeats are passed on together, so many times in an interval."""
+WATCHES = 4
+"""This node looks at itself and at others so many times in an interval."""
+
+BEAT, FLUSH, WATCH = ("beat",), ("flush",), ("watch",)
+
+
+class Masternodes:
+    """The machine; ``own`` None only listens. Hears Restore, Start, then everything else."""
+
+    def __init__(
+        self,
+        chain_id: bytes,
+        timing: HeartbeatTiming,
+        chain: MasternodeChain,
+        own: OwnMasternode | None,
+        rows: HeartbeatRows,
+        clock_offsets: ClockOffsets,
+        has_quorum: HasQuorum,
+        rng: Random,
+        verify: Verify,
+        draw: Draw = witnesses,
+    ) -> None:
+        self._chain_id = chain_id
+        self._timing = timing
+        self._chain = chain
+        self._own = own
+        self._clock_offsets = clock_offsets
+        self._has_quorum = has_quorum
+        self._watch_ms = timing.interval_ms // WATCHES
+        self._presence = Presence(timing.ttl_ms, timing.interval_ms)
+        self._circulation = Circulation(rng)
+        self._history = History(rows)
+        self._early = EarlyBeats()
+        self._leaves = LeaveBook(chain)
+        self._live: dict[bytes, None] = {}
+        self._attested: dict[bytes, int] = {}
+        self._started = False
+        self._flushing = False
+        self.catching_up = False
+        self.clock_offset_ms = 0
+        self.counts = HeartbeatCounts()
+        self.book = HeartbeatBook(chain_id, timing, verify, draw)
+        self.membership = Membership(
+            chain,
+            self.book,
+            timing,
+            None if own is None else own.key.public,
+            self.may_judge,
+            lambda: self._leaves.waiting,
+        )
+
+    def handle(self, event: object, now_ms: int) -> list[Effect]:
+        """Take one event at Unix time ``now_ms``."""
+        match event:
+            case Received(peer, Beats() as beats):
+                return self._beats(peer, beats, now_ms)
+            case Received(peer, Leaves(leaves)):
+                return self._take_leaves(leaves, peer)
+            case TimerFired(name):
+                return self._timer(name, now_ms)
+            case LinkUp(peer, masternode):
+                return self._link_up(peer, masternode, now_ms)
+            case LinkDown(peer):
+                self._circulation.link_down(peer)
+                self._early.forget(peer)
+                self._observe(now_ms)
+            case Connected(block):
+                records = [] if self._own is None else self._own.connected(block)
+                return [*records, *self._leaves.prune(), *self._new_tip(now_ms)]
+            case CatchUpChanged(active):
+                self.catching_up = active
+                self._observe(now_ms)
+                return [] if active else self._beat_soon()
+            case SubmitLeave(leave):
+                return self._take_leaves((leave,), None)
+            case JoinWith(stake):
+                chosen = [] if self._own is None else self._own.choose(stake)
+                return [*chosen, *self._beat_soon()]
+            case Restore(rows):
+                self._leaves.restore(rows)
+                if self._own is not None:
+                    self._own.restore(rows)
+            case Start():
+                self._started = True
+                self._observe(now_ms)
+                return [*self._beat_soon(), StartTimer(WATCH, self._watch_ms)]
+        return []
+
+    def may_judge(self, now_ms: int) -> bool:
+        """Whether this node has been there long enough to say that others are gone."""
+        self._observe(now_ms)
+        return self._presence.may_judge(now_ms)
+
+    @property
+    def clock_is_sound(self) -> bool:
+        """Whether this node's clock agrees with its peers'."""
+        return is_sound(self.clock_offset_ms)
+
+    # timers
+
+    def _timer(self, name: tuple[str | int | bytes, ...], now_ms: int) -> list[Effect]:
+        if name == BEAT:
+            return [*self._beat(now_ms), StartTimer(BEAT, self._timing.interval_ms)]
+        if name == WATCH:
+            return [*self._watch(now_ms), StartTimer(WATCH, self._watch_ms)]
+        if name == FLUSH:
+            self._flushing = False
+            return [*self._circulation.flush()]
+        return []
+
+    def _beat_soon(self) -> list[Effect]:
+        """The next heartbeat leaves at once: this node has just become able to send one."""
+        return [StartTimer(BEAT, 0)] if self._started and self._own is not None else []
+
+    def _beat(self, now_ms: int) -> list[Effect]:
+        """Send a heartbeat, if this node is at the tip, and in the active set or asks to join."""
+        own = self._own
+        if own is None or self.catching_up or not self._circulation.is_linked:
+            return []
+        snapshot = self._chain.active_set(self._chain.tip_height)
+        record, heartbeat = own.beat(now_ms)
+        join = own.join(heartbeat)
+        if snapshot is None or (join is None and own.member() is None):
+            return []
+        self.counts.sent += 1
+        item = Attested(heartbeat, ()) if join is None else join
+        return [record, *self._enter(item, None, now_ms)]
+
+    def _watch(self, now_ms: int) -> list[Effect]:
+        """Look at the clock, at this node's own presence, and at who has fallen silent."""
+        effects: list[Effect] = []
+        was_sound = self.clock_is_sound
+        self.clock_offset_ms = median_offset_ms(self._clock_offsets())
+        if self.clock_is_sound != was_sound:
+            effects.append(Emit(ClockChanged(self.clock_offset_ms, self.clock_is_sound)))
+        self._observe(now_ms)
+        gone = [pubkey for pubkey in self._live if not self.book.is_live(pubkey, now_ms)]
+        members = self._members()
+        for pubkey in gone:
+            del self._live[pubkey]
+            if pubkey in members:
+                age_ms = self.book.age_ms(pubkey, now_ms)
+                effects.append(Emit(MasternodeSilent(pubkey, age_ms)))
+        self.book.forget(lambda pubkey: pubkey in members, now_ms)
+        return effects
+
+    def _observe(self, now_ms: int) -> None:
+        """Whether this node is up, at the tip and linked to a quorum now.
+
+        Linked: by a link on which the key was proved, or by a heartbeat that came lately, since
+        in a large network nobody has links to a quorum.
+        """
+        active = self._chain.active_set(self._chain.tip_height)
+        if not self._started or self.catching_up or active is None or not self.clock_is_sound:
+            self._presence.observe(False, now_ms)
+            return
+        lately_ms = self._timing.ttl_ms // 2
+        heard = dict.fromkeys(self._circulation.masternodes)
+        if self._own is not None:
+            heard[self._own.key.public] = None
+        for pubkey in active.weights:
+            age_ms = self.book.age_ms(pubkey, now_ms)
+            if age_ms is not None and age_ms < lately_ms:
+                heard[pubkey] = None
+        self._presence.observe(self._has_quorum(heard, (active,)), now_ms)
+
+    # links and blocks
+
+    def _link_up(self, peer: bytes, masternode: bytes | None, now_ms: int) -> list[Effect]:
+        first = not self._circulation.is_linked
+        self._circulation.link_up(peer, masternode)
+        self._observe(now_ms)
+        leaves = self._leaves.message()
+        effects: list[Effect] = [] if leaves is None else [Send(peer, leaves)]
+        return [*effects, *self._beat_soon()] if first else effects
+
+    def _new_tip(self, now_ms: int) -> list[Effect]:
+        self._observe(now_ms)
+        return [
+            effect
+            for peer, item in self._early.take()
+            for effect in self._beats(peer, beats_of((item,)), now_ms)
+        ]
+
+    def _members(self) -> Mapping[bytes, Member]:
+        active = self._chain.active_set(self._chain.tip_height)
+        return {} if active is None else active.by_pubkey
+
+    # heartbeats
+
+    def _beats(self, peer: bytes, beats: Beats, now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        items: list[Attested | Join] = [*beats.members, *beats.joins]
+        for item in items:
+            try:
+                effects += self._enter(item, peer, now_ms)
+            except HeartbeatError as error:
+                self.counts.refused += 1
+                return [*effects, Blame(peer, FORGED_POINTS, f"heartbeat: {error}")]
+        return effects
+
+    def _enter(self, item: Attested | Join, peer: bytes | None, now_ms: int) -> list[Effect]:
+        """Take a heartbeat from ``peer`` (None: this node's own) and tell others what is new."""
+        join = item if isinstance(item, Join) else None
+        attested = item if isinstance(item, Attested) else item.attested
+        heartbeat = attested.heartbeat
+        if heartbeat.tip_height > self._chain.tip_height:
+            if peer is not None and heartbeat.pubkey in self._members():
+                self._early.keep(peer, item)
+            return []
+        snapshot = self._snapshot(heartbeat)
+        if snapshot is None or not self._is_known(heartbeat, join):
+            return []
+        before = self.book.gathering(heartbeat.pubkey)
+        news = self.book.take(attested, join, snapshot, now_ms)
+        if news is None:
+            return []
+        if before is None or before.heartbeat != heartbeat:
+            self.counts.heard += 1
+        gathering = self.book.gathering(heartbeat.pubkey)
+        if news is News.VERIFIED or gathering is None:
+            complete = len(attested.attestations) >= needed_for(heartbeat.pubkey, snapshot)
+            return self._verified(heartbeat.pubkey, snapshot, peer if complete else None)
+        attestation = self._attestation(gathering, now_ms)
+        if attestation is None:
+            return [*self._circulation.gather(gathering, peer)]
+        news = self.book.add(gathering, attestation)
+        told = self._circulation.to_sender(gathering)
+        if news is News.VERIFIED:
+            return [*told, *self._verified(heartbeat.pubkey, snapshot, None)]
+        return [*(told or self._circulation.gather(gathering, peer))]
+
+    def _snapshot(self, heartbeat: Heartbeat) -> ActiveSet | None:
+        """avs of the tip that ``heartbeat`` names; None when that is too old to count.
+
+        Witnesses of long ago are none: they may have left, and have nothing to lose.
+        """
+        height = heartbeat.tip_height
+        if height < self._chain.tip_height - SNAPSHOT_DEPTH:
+            return None
+        if self._chain.block_hash(height) != heartbeat.tip_hash:
+            raise HeartbeatError(f"names a block that is not in history at {height}")
+        return self._chain.active_set(height)
+
+    def _is_known(self, heartbeat: Heartbeat, join: Join | None) -> bool:
+        """Whether the sender is in the active set or could enter it: nobody else is heard."""
+        if join is not None:
+            return self._chain.may_join(join)
+        return heartbeat.pubkey in self._members()
+
+    def _attestation(self, gathering: Gathering, now_ms: int) -> Attestation | None:
+        """This node's attestation, if it is a witness, in time, at the tip and its clock is right.
+
+        One for each sequence number: who signs two heartbeats of one number gets it once.
+        """
+        own, heartbeat = self._own, gathering.heartbeat
+        if own is None or own.key.public not in gathering.drawn:
+            return None
+        if own.key.public in gathering.attestations or self.catching_up or not self.clock_is_sound:
+            return None
+        if now_ms - heartbeat.timestamp > self._timing.attest_ms:
+            return None
+        if heartbeat.sequence <= self._attested.get(heartbeat.pubkey, -1):
+            return None
+        self._attested[heartbeat.pubkey] = heartbeat.sequence
+        self.counts.attested += 1
+        return sign_attestation(own.key, self._chain_id, gathering.hash)
+
+    def _verified(self, pubkey: bytes, snapshot: ActiveSet, peer: bytes | None) -> list[Effect]:
+        """A heartbeat of ``pubkey`` is verified: remember it, tell others than ``peer``."""
+        attested = self.book.verified(pubkey)
+        if attested is None:
+            return []
+        self.counts.verified += 1
+        effects: list[Effect] = [*self._history.note(attested, snapshot)]
+        if pubkey not in self._live:
+            self._live[pubkey] = None
+            effects.append(Emit(MasternodeAwake(pubkey)))
+        self._circulation.add(self.book.join_of(pubkey) or attested, peer)
+        if not self._flushing:
+            self._flushing = True
+            effects.append(StartTimer(FLUSH, self._timing.interval_ms // FLUSHES))
+        return effects
+
+    # leaves
+
+    def _take_leaves(self, leaves: tuple[Leave, ...], peer: bytes | None) -> list[Effect]:
+        """Keep leaves that the chain would take, and pass on those that are new."""
+        effects: list[Effect] = []
+        new: list[Leave] = []
+        for leave in leaves:
+            record = self._leaves.take(leave)
+            if record is not None:
+                effects.append(record)
+                new.append(leave)
+        return [*effects, *self._circulation.some(Leaves(tuple(new)), peer)] if new else []
