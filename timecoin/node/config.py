@@ -54,6 +54,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("network", network_of, "mainnet, testnet or devnet [mainnet]"),
     Option("genesis", values.path, "genesis file, needed at the first start only"),
     Option("validator-id", values.key_name, "NAME: validate with DATADIR/keys/NAME.key"),
+    Option("validator-lock", values.path, "FILE shared with other machines, held while validating"),
     Option("bind", values.host, "address to listen on for peers [0.0.0.0; devnet 127.0.0.1]"),
     Option("port", values.port, "port for peers [24000, testnet 24100, devnet 24200]"),
     Option("peers", values.peer_list, "HOST:PORT,...: nodes to stay linked with"),
@@ -108,6 +109,8 @@ class NodeConfig:
     datadir: Path
     genesis_path: Path | None
     validator_id: str | None
+    validator_lock: Path | None
+    """A file that only one process may hold, wherever it runs; None: no such guard."""
     listen_host: str
     listen_port: int
     peers: tuple[PeerAddress, ...]
@@ -200,6 +203,8 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
     network = given.get("network", Network.MAINNET)
     datadir = _datadir(given)
     devnet = network is Network.DEVNET
+    if "validator-lock" in given and "validator-id" not in given:
+        raise ConfigError("validator-lock needs validator-id")
     limits = PoolLimits()
     if "maxmempooltx" in given:
         limits = replace(limits, max_pending=given["maxmempooltx"])
@@ -212,6 +217,7 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         datadir=datadir,
         genesis_path=given.get("genesis"),
         validator_id=given.get("validator-id"),
+        validator_lock=given.get("validator-lock"),
         listen_host=given.get("bind", DEVNET_LISTEN_HOST if devnet else "0.0.0.0"),
         listen_port=given.get("port", PEER_PORT[network]),
         peers=given.get("peers", ()),

@@ -17,6 +17,7 @@ from timecoin.node.keyfiles import (
     load_validator_keys,
     validator_key_path,
 )
+from timecoin.node.validatorlock import ValidatorLock, ValidatorLockError
 from timecoin.node.walletfile import WalletStartError, open_wallet
 from timecoin.rpc.tls import TlsError, tls_options
 from timecoin.wallet.keystore import Keystore
@@ -36,6 +37,8 @@ class Prepared:
     keys: ValidatorKeys | None
     wallet: Keystore | None
     """None when it has to be made."""
+    lock: ValidatorLock | None
+    """Held from here on, if the settings name one."""
 
 
 def prepare(config: NodeConfig) -> Prepared:
@@ -61,7 +64,14 @@ def prepare(config: NodeConfig) -> Prepared:
             tls_options(tls)
         except TlsError as error:
             raise StartError(f"rpc: {error}") from error
-    return Prepared(genesis, keys, wallet)
+    # Last: a start that is refused for another reason makes no file.
+    lock = None
+    if keys is not None and config.validator_lock is not None:
+        try:
+            lock = ValidatorLock(config.validator_lock, keys.voting_key.public)
+        except ValidatorLockError as error:
+            raise StartError(str(error)) from error
+    return Prepared(genesis, keys, wallet, lock)
 
 
 def check_port_free(part: str, host: str, port: int) -> None:

@@ -6,6 +6,7 @@ Store, node, peers, wallet, what watches the loops, rpc; the last tells systemd,
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from random import Random
 from typing import TypeVar
@@ -129,6 +130,9 @@ def compose(
     Raises what its parts raise when they cannot be made: see ``START_ERRORS`` in ``tap``.
     """
     genesis, keys = prepared.genesis.genesis, prepared.keys
+    if prepared.lock is not None:
+        # Only now: twistd has become the process that stays.
+        prepared.lock.write_holder(f"process {os.getpid()} on {socket.gethostname()}")
     store_path = config.datadir / STORE_DIRECTORY
     engine = RocksEngine(store_path)
     prepared.genesis.install(config.datadir)

@@ -37,6 +37,7 @@ from timecoin.node.log.output import LogOutput, is_journal
 from timecoin.node.ordered import OrderedMultiService
 from timecoin.node.preflight import Prepared, StartError, prepare
 from timecoin.node.services import compose
+from timecoin.node.validatorlock import ValidatorLockError
 from timecoin.node.walletfile import WalletStartError
 from timecoin.rpc.requestid import current_request
 from timecoin.rpc.service import RpcStartError
@@ -60,6 +61,7 @@ START_ERRORS = (
     GenesisFileError,
     RpcStartError,
     WalletStartError,
+    ValidatorLockError,
     CannotListenError,
 )
 """What an operator can mend; anything else at the start is a bug and shows its traceback."""
