@@ -182,12 +182,6 @@ class BlockRuleTests(SynchronousTestCase):
         huge = BatchCertificate(2, self.contents.certificates[0].leaves, ballast)
         self.refused(rebody(self.good.block, certificates=(encode(huge),)), "bad-blk-length")
 
-    def test_changes_of_the_active_set_wait_for_their_rules(self) -> None:
-        self.refused(rebody(self.good.block, avs_changes=(b"join",)), "not-yet-allowed")
-
-    def test_evidence_waits_for_its_rules(self) -> None:
-        self.refused(rebody(self.good.block, evidence=(b"proof",)), "not-yet-allowed")
-
     def test_entries_order(self) -> None:
         entries = self.good.block.body.entries[::-1]
         block = rebody(self.good.block, entries=entries)

@@ -71,7 +71,7 @@ class PoolTests(SynchronousTestCase):
     def jailed(self, height: int) -> ActiveSet:
         """The set in which the block ``height`` has jailed the culprit."""
         rest = active_set({index: 100 for index in range(6) if index != 2})
-        return replace(rest, departed=(Departed(CULPRIT.public, b"", height, height),))
+        return replace(rest, departed=(Departed(CULPRIT.public, b"", height, height, height + 60),))
 
     def test_what_is_seen_here_is_recorded_before_it_is_told(self) -> None:
         evidence = signed_twice(CULPRIT, CHAIN_ID, TIP)
@@ -197,7 +197,7 @@ class PoolTests(SynchronousTestCase):
             (TABLE, KEYS[1].public, settled.encoded),
             ("locks", b"x", b"y"),
         )
-        departed = (Departed(KEYS[1].public, b"", TIP, TIP),)
+        departed = (Departed(KEYS[1].public, b"", TIP, TIP, TIP + 60),)
         self.chain.members = replace(EVERYBODY, departed=departed)
         pool = self.make_pool()
         effects = pool.handle(Restore(rows), 0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.finality.world import (
     CHAIN_ID,
+    COIN,
+    WALLET,
     Node,
     World,
     genesis_coin,
@@ -14,11 +17,15 @@ from tests.finality.world import (
     output_of,
     pay,
 )
+from timecoin.crypto.hashing import hash160
 from timecoin.crypto.keys import verify
 from timecoin.crypto.merkle import merkle_root
 from timecoin.finality.messages import Answer, Code, Query, VoteReply
+from timecoin.ledger.script import stake
 from timecoin.ledger.transaction import Transaction
+from timecoin.ledger.utxo import Utxo
 from timecoin.machine import Record, Send
+from timecoin.masternodes.active_set import Departed
 from timecoin.quorum.statement import vote_statement
 
 
@@ -111,6 +118,28 @@ class VoteTests(SynchronousTestCase):
         self.world.next_slot([rival])
         self.assertNotIn(("locks", genesis_coin(0)[0]), self.node.rows)
         self.assertEqual(self.node.finality.statistics().locks, 0)
+
+    def test_a_stake_that_a_block_froze(self) -> None:
+        """What was valid at one tip need not be at the next; a lock held for it changes nothing."""
+        owner = hash160(WALLET.public)
+        coin = Utxo(COIN, stake(WALLET.public, bytes(32), owner, owner, 0), 0, False)
+        point = b"s" * 32 + bytes(4)
+        chain = self.node.chain
+        chain._utxos[point] = coin
+        tx = pay([(point, coin)])
+        answer = ask(self.world, self.node, self.poller, (tx,))
+        self.assertEqual(self.codes(answer), [Code.VALID])
+        self.assertIsNotNone(answer.vote)
+        self.world.next_slot()
+        frozen = Departed(WALLET.public, point, 1, 1, 61)
+        chain.snapshots = [
+            chain.snapshots[0],
+            msgspec.structs.replace(chain.snapshots[0], departed=(frozen,)),
+        ]
+        answer = ask(self.world, self.node, self.poller, (tx,), anchor=1)
+        self.assertIsNone(answer.vote)
+        self.assertEqual(answer.answers[0].code, Code.INVALID)
+        self.assertEqual(answer.answers[0].detail, b"stake-frozen")
 
     def test_left_over_lock_is_recognised_after_a_crash(self) -> None:
         """The block was written, the deletion of its locks was not."""

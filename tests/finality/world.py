@@ -25,7 +25,7 @@ from timecoin.finality.events import (
 )
 from timecoin.finality.machine import Finality
 from timecoin.ledger.block import Block, Body, Entry, Header, Resolution
-from timecoin.ledger.script import pay_to_pubkey_hash
+from timecoin.ledger.script import Stake, pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
 from timecoin.ledger.transaction import Outpoint, Transaction, TxInput, TxOutput, outpoint
 from timecoin.ledger.utxo import Utxo
@@ -123,6 +123,11 @@ class FakeChain:
 
     def utxo(self, point: Outpoint) -> Utxo | None:
         return self._utxos.get(point)
+
+    def stake_free(self, txid: bytes, point: Outpoint, stake: Stake) -> bool:
+        active = self.active_set(self.tip_height)
+        assert active is not None
+        return active.releases(point, stake.pubkey, self.tip_height + 1)
 
     def connect(self, block: Block, transactions: tuple[Transaction, ...]) -> None:
         self.blocks.append((block, transactions))

@@ -226,15 +226,15 @@ class SpendTests(SynchronousTestCase):
         frozen = utxo(lock=lock)
         tx = payment([frozen])
         self.refuse(tx, "stake-frozen", frozen)
-        asked: list[Outpoint] = []
+        asked: list[tuple[bytes, Outpoint, bytes]] = []
 
-        def free(wanted: Outpoint) -> bool:
-            asked.append(wanted)
+        def free(txid: bytes, wanted: Outpoint, stake: script.Stake) -> bool:
+            asked.append((txid, wanted, stake.pubkey))
             return True
 
         arguments = (tx, (frozen,), CHAIN_ID)
         self.assertEqual(check_spend(*arguments, HEIGHT, PARENT_TIME_MS, verify, free), TIME // 10)
-        self.assertEqual(asked, [point(1)])
+        self.assertEqual(asked, [(tx.txid, point(1), BOB.public)])
         broken = self.assertRaises(
             RuleBroken, check_spend, *arguments, HEIGHT - 1, PARENT_TIME_MS, verify, free
         )

@@ -109,7 +109,7 @@ class SpendTests(SynchronousTestCase):
             HEIGHT,
             PARENT_TIME_MS,
             verify,
-            stake_free=lambda point: True,
+            stake_free=lambda txid, point, stake: True,
             memo=self.memo,
         )
         self.assertEqual(len(self.memo), 1)

@@ -80,12 +80,13 @@ class RootTests(SynchronousTestCase):
         self.assertEqual(len(roots), 2 + len(changes))
 
     def test_commits_to_every_field_of_who_departed(self) -> None:
-        row = Departed(key(9).public, b"s" * 36, 7, 0)
+        row = Departed(key(9).public, b"s" * 36, 7, 0, 0)
         changes: tuple[dict[str, object], ...] = (
             {"pubkey": b"\x00" * 32},
             {"stake": b""},
             {"left_height": 8},
             {"jailed_height": 7},
+            {"jailed_until": 67},
         )
         self.assertEqual(
             {name for change in changes for name in change}, set(Departed.__struct_fields__)
@@ -146,7 +147,7 @@ class GenesisSetTests(SynchronousTestCase):
 
 class DecodingTests(SynchronousTestCase):
     def test_round_trip(self) -> None:
-        departed = (Departed(key(1).public, b"s" * 36, 4, 3),)
+        departed = (Departed(key(1).public, b"s" * 36, 4, 3, 63),)
         snapshot = replace(genesis_set(genesis(3)), departed=departed)
         self.assertEqual(decode(encode(snapshot), ActiveSet, 10_000), snapshot)
 

@@ -13,7 +13,8 @@ from timecoin.masternodes.jailing import is_punishable, last_jailing
 def departed(*rows: tuple[int, bytes, int, int]) -> ActiveSet:
     """Members 0 and 1, and rows of (index, stake, left, jailed)."""
     found = tuple(
-        Departed(KEYS[index].public, stake, left, jailed) for index, stake, left, jailed in rows
+        Departed(KEYS[index].public, stake, left, jailed, jailed)
+        for index, stake, left, jailed in rows
     )
     return msgspec.structs.replace(active_set({0: 100, 1: 100}), departed=found)
 

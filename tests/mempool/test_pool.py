@@ -7,20 +7,24 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.ledger_kit import (
+    COIN_UNITS,
     FEE_UNITS,
     TIME,
     Coins,
     coin,
     created,
     genesis,
+    key,
     output,
     pay,
     spend,
     user,
 )
+from timecoin.crypto.hashing import hash160
 from timecoin.crypto.keys import verify
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.rules import RuleBroken
+from timecoin.ledger.script import Stake, stake
 from timecoin.ledger.signing import with_witnesses
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo
@@ -40,6 +44,10 @@ class View:
         self.tip_time_ms = START.time_ms
         self.coins = Coins(coin(START, number) for number in range(40))
         self.heights: dict[bytes, int] = {}
+        self.free_stakes: dict[Outpoint, None] = {}
+
+    def stake_free(self, txid: bytes, point: Outpoint, stake: Stake) -> bool:
+        return point in self.free_stakes
 
     def utxo(self, point: Outpoint) -> Utxo | None:
         return self.coins.utxo(point)
@@ -304,3 +312,37 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual(stats.conflicts, contested)
         for tx in txs:
             self.assertIn(tx.txid, self.pool.spenders(tx.outpoints[0]))
+
+
+class StakeTests(SynchronousTestCase):
+    """Spends of stakes: whether they are valid can change with any block (PROTOCOL 4)."""
+
+    def setUp(self) -> None:
+        self.view = View()
+        self.pool = Pool(self.view, PoolLimits(), CHAIN_ID, verify)
+        owner = hash160(user(0).public)
+        script = stake(key(1).public, bytes(32), owner, owner, 0)
+        self.point = b"s" * 32 + bytes(4)
+        self.utxo = Utxo(COIN_UNITS, script, 0, False)
+        self.view.coins.by_point[self.point] = self.utxo
+        self.tx = pay(CHAIN_ID, user(0), (self.point, self.utxo), user(1), TIME)
+
+    def test_refused_while_it_is_kept_and_taken_later(self) -> None:
+        verdict = self.pool.admit(self.tx, 0)
+        self.assertEqual((verdict.admission, verdict.rule), (Admission.REFUSED, "stake-frozen"))
+        self.view.free_stakes[self.point] = None
+        self.assertIs(self.pool.admit(self.tx, 0).admission, Admission.ACCEPTED)
+
+    def test_a_certified_spend_is_taken_whatever_became_of_the_stake(self) -> None:
+        verdict = self.pool.admit(self.tx, 0, certified=True)
+        self.assertIs(verdict.admission, Admission.ACCEPTED)
+
+    def test_frozen_by_a_later_block(self) -> None:
+        self.view.free_stakes[self.point] = None
+        self.pool.admit(self.tx, 0)
+        self.pool.admit(payment(5), 0)
+        self.assertFalse(self.pool.is_frozen(self.tx.txid))
+        del self.view.free_stakes[self.point]
+        self.assertTrue(self.pool.is_frozen(self.tx.txid))
+        self.assertFalse(self.pool.is_frozen(payment(5).txid))
+        self.assertFalse(self.pool.is_frozen(bytes(32)))

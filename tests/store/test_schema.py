@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.chain import addressmodel
 from tests.chain.net import Net
 from timecoin.chain.commit import Chain
+from timecoin.codec import encode
 from timecoin.store import keys, schema
 from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.engine import Engine, Row
@@ -75,6 +77,23 @@ class OldStoreTests(SynchronousTestCase):
         self.assertEqual(addressmodel.shown(chain, expected), expected)
         mark = engine.get(keys.META, keys.META_SCHEMA)
         self.assertEqual(mark, SCHEMA_VERSION.to_bytes(4, "big"))
+
+
+class SnapshotTests(SynchronousTestCase):
+    """Up to layout 4 members had no stake, and nobody departed."""
+
+    def test_snapshots_get_their_new_fields(self) -> None:
+        engine = MemoryEngine()
+        chain = NET.chain(engine)
+        active = chain.active_set(0)
+        assert active is not None
+        earlier = encode((tuple(msgspec.structs.astuple(m)[:7] for m in active.members),))
+        mark: Row = (keys.META, keys.META_SCHEMA, (4).to_bytes(4, "big"))
+        for rows in ([mark, (keys.AVS, active.root, earlier)], [mark]):
+            engine.write(rows, sync=True)
+            claim_store(engine, NET.genesis.hash)
+            again = EngineChainStore(engine).active_set(0)
+            self.assertEqual(again, active)
 
 
 class MigrationTests(SynchronousTestCase):

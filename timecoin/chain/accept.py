@@ -7,13 +7,14 @@ consensus.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from timecoin import params
 from timecoin.chain.active import next_active_set
+from timecoin.chain.ports import ParentState, parent_set
 from timecoin.codec import CodecError, decode, encode
-from timecoin.consensus.ports import FindBody, MissingBodies, Tip
+from timecoin.consensus.ports import FindBody, MissingBodies
 from timecoin.consensus.sortition import (
     SortitionError,
     check_candidate,
@@ -23,13 +24,14 @@ from timecoin.consensus.sortition import (
 from timecoin.crypto.keys import Verify
 from timecoin.crypto.lthash import LtHash
 from timecoin.ledger.block import Block, Body, Header
+from timecoin.ledger.check import StakeFree
 from timecoin.ledger.check_block import check_block
 from timecoin.ledger.connect import UtxoDiff
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
+from timecoin.ledger.script import Stake
 from timecoin.ledger.transaction import Outpoint, Transaction
-from timecoin.ledger.utxo import Utxo
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import (
     BatchCertificate,
@@ -37,28 +39,6 @@ from timecoin.quorum.certificate import (
     check_batch_certificate,
 )
 from timecoin.quorum.snapshots import certificate_snapshots
-
-
-class ParentState(Protocol):
-    """Port: the chain up to the parent, which is the tip."""
-
-    @property
-    def tip(self) -> Tip:
-        """The parent."""
-
-    @property
-    def lthash(self) -> bytes:
-        """LtHash state of the UTXO set after the parent."""
-
-    @property
-    def supply(self) -> int:
-        """All coins after the parent, in units."""
-
-    def active_set(self, height: int) -> ActiveSet | None:
-        """avs(height) while it counts, None otherwise."""
-
-    def utxo(self, point: Outpoint) -> Utxo | None:
-        """The output ``point``, unspent after the parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +58,6 @@ class CheckedBlock:
     def utxo_root(self) -> bytes:
         """The hash of the UTXO set after the block."""
         return LtHash.from_bytes(self.lthash).digest()
-
-
-def parent_set(parent: ParentState) -> ActiveSet:
-    """avs(h-1): the tip's own snapshot, which is always at hand."""
-    active = parent.active_set(parent.tip.height)
-    if active is None:
-        raise LookupError(f"no active set at the tip's height {parent.tip.height}")
-    return active
 
 
 def check_successor(
@@ -118,18 +90,19 @@ def check_changes(
     """:func:`check_successor` without a look at ``utxo_root``, which a producer learns here."""
     check_shape(block)
     check_header(block.header, parent, genesis)
-    members = parent_set(parent)
-    active_set = next_active_set(members, block.body)
+    transactions = find_bodies(block.body, find)
+    spent = {point for tx in transactions for point in tx.outpoints}
+    active_set = next_active_set(block.header, block.body, spent, parent, genesis, verify)
     if block.header.avs_root != active_set.root:
         raise RuleBroken("bad-avs-root", "avs_root is not that of the next active set")
-    transactions = find_bodies(block.body, find)
     certified = check_certificates(block.body, parent, genesis, verify)
     diff, fees = check_block(
         block,
         transactions,
         view=parent,
-        members=members.members,
+        members=parent_set(parent).members,
         certified=certified,
+        stake_free=stake_rule(parent, certified),
         genesis=genesis,
         parent_time_ms=parent.tip.slot_time,
         verify=verify,
@@ -205,14 +178,14 @@ def find_bodies(body: Body, find: FindBody) -> tuple[Transaction, ...]:
 
 def check_certificates(
     body: Body, parent: ParentState, genesis: Genesis, verify: Verify
-) -> frozenset[bytes]:
-    """The txids that the block's certificates certify.
+) -> dict[bytes, int]:
+    """The txids that the block's certificates certify, each with its oldest anchor.
 
     Each certificate is valid in the snapshots of its anchor, stands once, and is needed: it
     certifies an entry of the block.
     """
     entries = {entry.txid for entry in body.entries}
-    certified: set[bytes] = set()
+    certified: dict[bytes, int] = {}
     seen: set[tuple[int, bytes]] = set()
     for data in body.certificates:
         try:
@@ -225,8 +198,29 @@ def check_certificates(
         covered = certified_leaves(certificate, parent, genesis, verify)
         if entries.isdisjoint(covered):
             raise RuleBroken("unneeded-certificate", "a certificate of no entry")
-        certified.update(covered)
-    return frozenset(certified)
+        for txid in covered:
+            certified[txid] = min(certificate.anchor, certified.get(txid, certificate.anchor))
+    return certified
+
+
+def stake_rule(parent: ParentState, anchors: Mapping[bytes, int]) -> StakeFree:
+    """Whether the block after ``parent`` may spend a stake (PROTOCOL 4).
+
+    The masternode has let it go after the parent; or it had when its spend was certified, at one
+    of the two tips at which members vote for the anchor in ``anchors`` (by txid): what has been
+    certified must remain archivable, whatever blocks do to the masternode then.
+    """
+    tip = parent.tip.height
+
+    def is_free(txid: bytes, point: Outpoint, stake: Stake) -> bool:
+        anchor = anchors.get(txid, tip)
+        snapshots = ((height, parent.active_set(height)) for height in (anchor, anchor + 1, tip))
+        return any(
+            snapshot is not None and snapshot.releases(point, stake.pubkey, height + 1)
+            for height, snapshot in snapshots
+        )
+
+    return is_free
 
 
 def certified_leaves(

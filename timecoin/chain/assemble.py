@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from timecoin import params
-from timecoin.chain.accept import (
-    CheckedBlock,
-    ParentState,
-    certified_leaves,
-    check_changes,
-    parent_set,
-)
-from timecoin.chain.active import next_active_set
-from timecoin.codec import encode
+from timecoin.chain.accept import CheckedBlock, certified_leaves, check_changes, stake_rule
+from timecoin.chain.active import NextSet
+from timecoin.chain.ports import ParentState, parent_set
+from timecoin.codec import CodecError, encode
 from timecoin.consensus.ports import Contents
 from timecoin.consensus.sortition import next_seed
 from timecoin.crypto import vrf
@@ -36,6 +33,12 @@ from timecoin.ledger.rewards import expected_reward
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction, outpoint
 from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.active_set import ActiveSet
+from timecoin.masternodes.admission import Carrier
+from timecoin.masternodes.changes import Change, decode_change
+
+MAX_CHANGES_BYTES = 1_000_000
+"""Room that changes of the active set and evidence may take from transactions."""
 
 # Encoded sizes, each with its array and length prefixes; the frame is header and array heads.
 _FRAME_BYTES = 1_000
@@ -78,26 +81,28 @@ def assemble(
 def _assemble(selection: Selection, draft: Draft, memo: SpendMemo | None) -> CheckedBlock:
     """The checked block of ``draft`` with what ``selection`` takes."""
     parent, genesis = selection.parent, selection.genesis
-    members = parent_set(parent)
     height = parent.tip.height + 1
     transactions = selection.take_all()
     reward = expected_reward(
-        genesis.base_reward, members.members, draft.producer, selection.fees, height
+        genesis.base_reward, parent_set(parent).members, draft.producer, selection.fees, height
     )
+    slot_time = draft.slot * genesis.slot_ms
+    carrier = Carrier(height, slot_time, draft.timestamp_ms, selection.spent)
+    changes = take_changes(selection.contents, carrier, parent, genesis, selection.verify)
     body = Body(
         reward=reward,
         entries=tuple(Entry(tx.txid, tx.wtxid) for tx in transactions),
         certificates=selection.certificates,
         resolutions=selection.resolutions,
-        avs_changes=(),
-        evidence=(),
+        avs_changes=changes.avs_changes,
+        evidence=changes.evidence,
     )
     header = Header(
         version=params.BLOCK_VERSION,
         chain_id=genesis.chain_id,
         height=height,
         slot=draft.slot,
-        slot_time=draft.slot * genesis.slot_ms,
+        slot_time=slot_time,
         prev_hash=parent.tip.hash,
         producer=draft.producer,
         round=draft.round,
@@ -105,7 +110,7 @@ def _assemble(selection: Selection, draft: Draft, memo: SpendMemo | None) -> Che
         seed=next_seed(parent.tip.seed, _vrf_output(draft.vrf_proof)),
         timestamp_ms=draft.timestamp_ms,
         entries_root=body.entries_root,
-        avs_root=next_active_set(members, body).root,
+        avs_root=changes.active_set.root,
         utxo_root=bytes(HASH_BYTES),  # known when the changes are
         body_root=body.root,
     )
@@ -115,6 +120,55 @@ def _assemble(selection: Selection, draft: Draft, memo: SpendMemo | None) -> Che
     )
     header = msgspec.structs.replace(header, utxo_root=checked.utxo_root)
     return dataclasses.replace(checked, block=Block(header, body))
+
+
+@dataclass(frozen=True, slots=True)
+class TakenChanges:
+    """What a block carries for the active set, and the set that it leads to."""
+
+    avs_changes: tuple[bytes, ...]
+    evidence: tuple[bytes, ...]
+    active_set: ActiveSet
+
+
+def take_changes(
+    contents: Contents, carrier: Carrier, parent: ParentState, genesis: Genesis, verify: Verify
+) -> TakenChanges:
+    """Evidence and changes of ``contents`` that hold after ``parent`` and fit, in their order."""
+    next_set = NextSet(carrier, parent, genesis, verify)
+    room = MAX_CHANGES_BYTES
+    evidence: list[bytes] = []
+    for data in contents.evidence:
+        if len(data) + _BIN_HEAD_BYTES <= room and _happens(partial(next_set.punish, data)):
+            evidence.append(data)
+            room -= len(data) + _BIN_HEAD_BYTES
+    next_set.expire()
+    taken: dict[bytes, bytes] = {}
+    for data in contents.avs_changes:
+        change = _decoded(data)
+        if change is None or change.pubkey in taken or len(data) + _BIN_HEAD_BYTES > room:
+            continue
+        if _happens(partial(next_set.change, change)):
+            taken[change.pubkey] = data
+            room -= len(data) + _BIN_HEAD_BYTES
+    changes = tuple(taken[pubkey] for pubkey in sorted(taken))
+    return TakenChanges(changes, tuple(evidence), next_set.finish())
+
+
+def _happens(step: Callable[[], None]) -> bool:
+    """Whether ``step`` keeps the rules; one that does not has changed nothing."""
+    try:
+        step()
+    except RuleBroken:
+        return False
+    return True
+
+
+def _decoded(data: bytes) -> Change | None:
+    try:
+        return decode_change(data)
+    except CodecError:
+        return None
 
 
 def _vrf_output(proof: bytes) -> bytes:
@@ -139,6 +193,7 @@ class Selection:
         verify: Verify,
         careful: bool,
     ) -> None:
+        self.contents = contents
         self.parent = parent
         self.genesis = genesis
         self.verify = verify
@@ -147,6 +202,7 @@ class Selection:
         self._candidates = {tx.txid: tx for tx in contents.transactions}
         self._certificates: list[bytes] = []
         self._certificate_of: dict[bytes, int] = {}
+        anchors: dict[bytes, int] = {}
         for certificate in contents.certificates:
             try:
                 leaves = certified_leaves(certificate, parent, genesis, verify)
@@ -154,7 +210,9 @@ class Selection:
                 continue
             for txid in leaves:
                 self._certificate_of.setdefault(txid, len(self._certificates))
+                anchors.setdefault(txid, certificate.anchor)
             self._certificates.append(encode(certificate))
+        self._stake_free = stake_rule(parent, anchors)
         self._resolutions_of: dict[bytes, list[Resolution]] = {}
         for resolution in contents.resolutions:
             self._resolutions_of.setdefault(resolution.winner, []).append(resolution)
@@ -162,9 +220,16 @@ class Selection:
         self._used_resolutions: list[Resolution] = []
         self._taken: list[Transaction] = []
         self._created: dict[Outpoint, Utxo] = {}
-        self._spent: set[Outpoint] = set()
-        reward_bytes = _REWARD_OUTPUT_BYTES * (len(parent_set(parent).members) + 1)
+        self.spent: set[Outpoint] = set()
+        """What was taken spends."""
+        members = parent_set(parent)
+        self._stakes = members.stakes
+        self._staked_weight = members.total_weight
+        reward_bytes = _REWARD_OUTPUT_BYTES * (len(members.members) + 1)
+        offered = (*contents.avs_changes, *contents.evidence)
+        change_bytes = sum(len(data) + _BIN_HEAD_BYTES for data in offered)
         self._room_bytes = params.MAX_BLOCK_BYTES - _FRAME_BYTES - reward_bytes
+        self._room_bytes -= min(change_bytes, MAX_CHANGES_BYTES)
         self._bodies_bytes = 0
         self._max_entries = max_entries(genesis)
         self.fees = 0
@@ -203,7 +268,7 @@ class Selection:
 
     def _take(self, tx: Transaction) -> None:
         """Add ``tx`` if the rules and the limits let it in."""
-        if any(point in self._spent for point in tx.outpoints):
+        if any(point in self.spent for point in tx.outpoints):
             return
         coins = [
             coin
@@ -211,6 +276,10 @@ class Selection:
             if (coin := self._created.get(point) or self.parent.utxo(point)) is not None
         ]
         if len(coins) != len(tx.inputs):
+            return
+        # A block that spends the stakes of all members would leave no quorum weight.
+        released = sum(self._stakes[p].weight for p in tx.outpoints if p in self._stakes)
+        if released >= self._staked_weight:
             return
         certificate = self._certificate_of.get(tx.txid)
         fee_units = sum(coin.value for coin in coins) - sum(item.value for item in tx.outputs)
@@ -231,8 +300,9 @@ class Selection:
             self._used_certificates.add(certificate)
         self._used_resolutions.extend(resolutions)
         self._taken.append(tx)
+        self._staked_weight -= released
         self.fees += fee_units
-        self._spent.update(tx.outpoints)
+        self.spent.update(tx.outpoints)
         for index, output in enumerate(tx.outputs):
             self._created[outpoint(tx.txid, index)] = Utxo(
                 value=output.value, script=output.lock_script, height=self._height, coinbase=False
@@ -263,6 +333,7 @@ class Selection:
                 self._height,
                 self.parent.tip.slot_time,
                 self.verify,
+                self._stake_free,
             )
             for resolution in resolutions:
                 self._check_resolution(resolution, tx, coins)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from timecoin.chain.accept import CheckedBlock, check_shape, check_successor
 from timecoin.chain.active import retained_blocks
 from timecoin.chain.assemble import Draft, assemble
-from timecoin.chain.ports import ChainStore, ChainUpdate, GenesisState
+from timecoin.chain.ports import ChainStore, ChainUpdate, GenesisState, parent_set
 from timecoin.consensus import ports
 from timecoin.consensus.ports import Contents, FindBody, Tip
 from timecoin.crypto.keys import Verify
@@ -23,6 +23,7 @@ from timecoin.ledger.connect import Coin, UtxoDiff
 from timecoin.ledger.genesis import Genesis, genesis_utxos
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
+from timecoin.ledger.script import Stake
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo, utxo_element
 from timecoin.masternodes.active_set import ActiveSet, genesis_set
@@ -155,6 +156,11 @@ class Chain:
     def utxo(self, point: Outpoint) -> Utxo | None:
         """The archived unspent output ``point``."""
         return self._store.utxo(point)
+
+    def stake_free(self, txid: bytes, point: Outpoint, stake: Stake) -> bool:
+        """Whether the block after the tip may spend the stake ``point`` (PROTOCOL 4)."""
+        members = parent_set(self)
+        return members.releases(point, stake.pubkey, self._tip.height + 1)
 
     def utxos(self) -> Iterator[Coin]:
         """The whole UTXO set, in outpoint order."""

@@ -1,4 +1,4 @@
-"""What the chain needs of a store: history, the UTXO set, the snapshots; one write a block."""
+"""What the rules need of the chain, and the chain of a store: one write a block."""
 
 from __future__ import annotations
 
@@ -6,12 +6,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from timecoin.consensus.ports import Tip
 from timecoin.ledger.block import Block, Header
 from timecoin.ledger.connect import UtxoDiff
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import BlockCertificate
+
+
+class ParentState(Protocol):
+    """Port: the chain up to the parent, which is the tip."""
+
+    @property
+    def tip(self) -> Tip:
+        """The parent."""
+
+    @property
+    def lthash(self) -> bytes:
+        """LtHash state of the UTXO set after the parent."""
+
+    @property
+    def supply(self) -> int:
+        """All coins after the parent, in units."""
+
+    def active_set(self, height: int) -> ActiveSet | None:
+        """avs(height) while it counts, None otherwise."""
+
+    def block_hash(self, height: int) -> bytes | None:
+        """The hash of the block at ``height``; the genesis hash at 0."""
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """The output ``point``, unspent after the parent."""
+
+
+def parent_set(parent: ParentState) -> ActiveSet:
+    """avs(h-1): the tip's own snapshot, which is always at hand."""
+    active = parent.active_set(parent.tip.height)
+    if active is None:
+        raise LookupError(f"no active set at the tip's height {parent.tip.height}")
+    return active
 
 
 @dataclass(frozen=True, slots=True)

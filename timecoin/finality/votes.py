@@ -79,7 +79,12 @@ class Voter:
         return txid in self._lock_count
 
     def is_votable(self, tx: Transaction) -> bool:
-        """Whether this member may vote for ``tx``, which must be in the pool (so it is valid)."""
+        """Whether this member may vote for ``tx``, which must be in the pool (so it is valid).
+
+        Only of a stake that it spends a block may have thought better since.
+        """
+        if self._pool.is_frozen(tx.txid):
+            return False
         locks = [self._locks.get(point) for point in tx.outpoints]
         if any(lock is not None and lock.txid != tx.txid for lock in locks):
             return False
@@ -93,6 +98,8 @@ class Voter:
             lock = self._locks.get(point)
             if lock is not None and lock.txid != tx.txid:
                 return TxAnswer(Code.CONFLICT, lock.txid)
+        if self._pool.is_frozen(tx.txid):
+            return TxAnswer(Code.INVALID, b"stake-frozen")
         if not self.is_locked_for(tx.txid):
             preferred = self._contests.preference(tx.txid)
             if preferred != tx.txid:

@@ -20,13 +20,24 @@ from timecoin.ledger.utxo import Utxo
 NULL_TXID = bytes(HASH_BYTES)
 """What the input of a reward transaction names; no other transaction may."""
 
-StakeFree = Callable[[Outpoint], bool]
-"""Whether the masternode of a stake output lets it go (PROTOCOL 4)."""
+StakeFree = Callable[[bytes, Outpoint, Stake], bool]
+"""(txid, outpoint, stake) -> whether the masternode lets ``txid`` spend its stake (PROTOCOL 4)."""
+
+
+def stake_kept(txid: bytes, point: Outpoint, stake: Stake) -> bool:
+    """The :data:`StakeFree` of who knows no active set: no stake can be spent."""
+    return False
+
 
 _STAKE = bytes((TAG_STAKE,))
 
 _Claim = tuple[bytes, bytes, bytes]
 """(pubkey, message, signature), to be verified."""
+
+
+def stake_released(txid: bytes, point: Outpoint, stake: Stake) -> bool:
+    """The :data:`StakeFree` of a certified spend: a quorum has found its stake free."""
+    return True
 
 
 def check_structure(tx: Transaction) -> None:
@@ -67,7 +78,7 @@ def check_spend(
     height: int,
     parent_time_ms: int,
     verify: Verify,
-    stake_free: StakeFree = lambda point: False,
+    stake_free: StakeFree = stake_kept,
     memo: SpendMemo | None = None,
 ) -> int:
     """The fee in units of ``tx``, which must have passed :func:`check_structure`.
@@ -78,17 +89,17 @@ def check_spend(
     """
     if not is_final(tx, height, parent_time_ms):
         raise RuleBroken("non-final", f"lock time {tx.lock_time} is not reached")
-    for item, utxo in zip(tx.inputs, spent, strict=True):
+    for utxo in spent:
         if utxo.coinbase and height - utxo.height < params.COINBASE_MATURITY_BLOCKS:
             raise RuleBroken(
                 "bad-txns-premature-spend-of-coinbase",
                 f"a reward of height {utxo.height} spent at {height}",
             )
-        if utxo.script.startswith(_STAKE):
-            script = parse_script(utxo.script)
-            assert isinstance(script, Stake)
-            if not (script.unlock_height < height and stake_free(item.outpoint)):
-                raise RuleBroken("stake-frozen", "the stake's masternode still needs it")
+    for point, stake in spent_stakes(tx, spent):
+        if stake.unlock_height >= height:
+            raise RuleBroken("stake-frozen", f"unlocked above height {stake.unlock_height}")
+        if not stake_free(tx.txid, point, stake):
+            raise RuleBroken("stake-frozen", "its masternode still needs it, or is jailed")
     known = None if memo is None else memo.fee_units(tx.wtxid)
     if known is not None:
         return known
@@ -100,6 +111,17 @@ def check_spend(
     if memo is not None:
         memo.add(tx.wtxid, fee_units)
     return fee_units
+
+
+def spent_stakes(tx: Transaction, spent: Sequence[Utxo]) -> tuple[tuple[Outpoint, Stake], ...]:
+    """The stakes among ``spent``, the outputs that ``tx`` spends in input order."""
+    found = []
+    for item, utxo in zip(tx.inputs, spent, strict=True):
+        if utxo.script.startswith(_STAKE):
+            script = parse_script(utxo.script)
+            assert isinstance(script, Stake)
+            found.append((item.outpoint, script))
+    return tuple(found)
 
 
 def check_witness(tx: Transaction, index: int, utxo: Utxo, chain_id: bytes, verify: Verify) -> None:

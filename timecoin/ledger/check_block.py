@@ -6,13 +6,19 @@ the chain, the lottery or the active set are checked there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import pairwise
 
 from timecoin import params
 from timecoin.crypto.keys import Verify
 from timecoin.ledger.block import Block, Body, Resolution
-from timecoin.ledger.check import check_spend, check_structure, check_witness
+from timecoin.ledger.check import (
+    StakeFree,
+    check_spend,
+    check_structure,
+    check_witness,
+    stake_kept,
+)
 from timecoin.ledger.connect import UtxoDiff, spent_outputs, utxo_diff
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.memo import SpendMemo
@@ -34,18 +40,19 @@ def check_block(
     *,
     view: UtxoView,
     members: Sequence[Earner],
-    certified: frozenset[bytes],
+    certified: Container[bytes],
     genesis: Genesis,
     parent_time_ms: int,
     verify: Verify,
+    stake_free: StakeFree = stake_kept,
     memo: SpendMemo | None = None,
 ) -> tuple[UtxoDiff, int]:
     """The change of the UTXO set and the fees (units) of a valid ``block``; else ``RuleBroken``.
 
     ``transactions`` are the bodies of its entries, in their order; ``view`` is the UTXO set after
     the parent, ``members`` its whole active set, ``parent_time_ms`` its slot_time, and
-    ``certified`` the txids that the block's certificates certify. ``memo`` spares a second look at
-    what no block can change.
+    ``certified`` the txids that the block's certificates certify; ``stake_free`` tells which stakes
+    may be spent. ``memo`` spares a second look at what no block can change.
     """
     header, body = block.header, block.body
     _check_entries(block, transactions, max_entries(genesis))
@@ -56,7 +63,16 @@ def check_block(
     spent = spent_outputs(transactions, view, header.height)
     disputed = _disputed(body, transactions, spent)
     fees = sum(
-        check_spend(tx, coins, genesis.chain_id, header.height, parent_time_ms, verify, memo=memo)
+        check_spend(
+            tx,
+            coins,
+            genesis.chain_id,
+            header.height,
+            parent_time_ms,
+            verify,
+            stake_free=stake_free,
+            memo=memo,
+        )
         for tx, coins in zip(transactions, spent, strict=True)
     )
     for resolution, index, utxo in disputed:
@@ -82,7 +98,7 @@ def _check_entries(block: Block, transactions: Sequence[Transaction], limit: int
         raise RuleBroken("bad-entries", "the entries are not these transactions")
 
 
-def _check_covered(body: Body, certified: frozenset[bytes]) -> None:
+def _check_covered(body: Body, certified: Container[bytes]) -> None:
     """Each entry is certified or the winner of a resolution; resolutions ascend strictly."""
     keys = [(resolution.winner, resolution.outpoint) for resolution in body.resolutions]
     if any(later <= earlier for earlier, later in pairwise(keys)):

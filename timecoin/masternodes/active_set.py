@@ -72,14 +72,15 @@ class Member(Wire, frozen=True):
 class Departed(Wire, frozen=True):
     """A membership that ended in block ``left_height``; kept while its stake waits or it is jailed.
 
-    ``jailed_height``: the last block that jailed the masternode, 0 for none. The masternode may
-    be a member again.
+    ``jailed_height``: the last block that jailed the masternode, 0 for none; from block
+    ``jailed_until`` on it is free again, and it may be a member.
     """
 
     pubkey: Bytes32
     stake: bytes
     left_height: U64
     jailed_height: U64
+    jailed_until: U64
 
     @functools.cached_property
     def leaf(self) -> bytes:
@@ -123,6 +124,27 @@ class ActiveSet(Wire, frozen=True):
     def by_pubkey(self) -> dict[bytes, Member]:
         """All members by voting key, in pubkey order."""
         return {member.pubkey: member for member in self.members}
+
+    @functools.cached_property
+    def stakes(self) -> dict[bytes, Member]:
+        """The members that a stake backs, by its outpoint."""
+        return {member.stake: member for member in self.members if member.stake}
+
+    def is_jailed(self, pubkey: bytes, height: int) -> bool:
+        """Whether the masternode ``pubkey`` may not join in block ``height``, the next one."""
+        return any(row.pubkey == pubkey and row.jailed_until > height for row in self.departed)
+
+    def releases(self, stake: bytes, pubkey: bytes, height: int) -> bool:
+        """Whether block ``height``, the next one, may spend ``stake``, which names ``pubkey``.
+
+        The stake has backed no member in the last 8 snapshots, and its masternode is not jailed.
+        """
+        if stake in self.stakes or self.is_jailed(pubkey, height):
+            return False
+        return not any(
+            row.stake == stake and row.left_height + params.STAKE_WAIT_BLOCKS > height
+            for row in self.departed
+        )
 
 
 def genesis_set(genesis: Genesis) -> ActiveSet:

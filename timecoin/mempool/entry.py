@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from timecoin.ledger.transaction import Transaction
+from timecoin.ledger.script import Stake
+from timecoin.ledger.transaction import Outpoint, Transaction
 
 
 class Admission(enum.Enum):
@@ -35,6 +36,8 @@ class PoolEntry:
     size: int
     received_ms: int
     sequence: int
+    stakes: tuple[tuple[Outpoint, Stake], ...] = ()
+    """The stakes that it spends: whether it may can change with any block."""
     locked: bool = False
     certified: bool = False
 

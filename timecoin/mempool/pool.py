@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Protocol
 
 from timecoin.crypto.keys import Verify
-from timecoin.ledger.check import check_spend, check_structure, is_dust
+from timecoin.ledger.check import (
+    StakeFree,
+    check_spend,
+    check_structure,
+    is_dust,
+    spent_stakes,
+    stake_released,
+)
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction, outpoint, split_outpoint
@@ -28,24 +34,7 @@ from timecoin.mempool.entry import (
 from timecoin.mempool.eviction import EvictionOrder
 from timecoin.mempool.orphans import Orphans
 from timecoin.mempool.policy import PoolLimits
-
-
-class PoolView(Protocol):
-    """Port: the chain as the pool sees it."""
-
-    @property
-    def tip_height(self) -> int:
-        """Height of the last archived block."""
-
-    @property
-    def tip_time_ms(self) -> int:
-        """slot_time of the last archived block, Unix milliseconds."""
-
-    def utxo(self, point: Outpoint) -> Utxo | None:
-        """The archived unspent output ``point``."""
-
-    def archived(self, txid: bytes) -> int | None:
-        """Height of the block that archived ``txid``."""
+from timecoin.mempool.ports import PoolView
 
 
 class Pool:
@@ -130,6 +119,15 @@ class Pool:
         height = self._view.tip_height + 1
         return Utxo(value=output.value, script=output.lock_script, height=height, coinbase=False)
 
+    def is_frozen(self, txid: bytes) -> bool:
+        """Whether the waiting ``txid`` spends a stake that the next block may not spend."""
+        entry = self._entries.get(txid)
+        return entry is not None and not all(
+            stake.unlock_height <= self._view.tip_height
+            and self._view.stake_free(txid, point, stake)
+            for point, stake in entry.stakes
+        )
+
     def stats(self) -> PoolStats:
         """Figures of this moment."""
         oldest = next(iter(self._entries.values()), None)
@@ -179,7 +177,7 @@ class Pool:
         """
         self._check_submitted(tx)
         self._check_policy(tx)
-        fee_units = self._check_spend(tx)
+        fee_units = self._check_spend(tx, self._spent(tx), self._view.stake_free)
         self._check_crowd(tx)
         self._evictable.put_back(self._victims(fee_units, len(tx.encoded)))
         return fee_units
@@ -188,7 +186,8 @@ class Pool:
         """Judge ``tx`` by the ledger's rules and take it in, or say why not.
 
         One that is ``certified`` is judged by those rules alone: the network has accepted it, so
-        this node's policy and limits, and refusals for their sake, have no say.
+        this node's policy and limits, and refusals for their sake, have no say; nor has what
+        became of a stake since.
         """
         if tx.txid in self._entries or self._view.archived(tx.txid) is not None:
             return Verdict(Admission.KNOWN)
@@ -207,29 +206,33 @@ class Pool:
                     return self._remember(tx, Verdict(Admission.REFUSED, *_MISSING))
                 self._orphans.add(tx)
                 return Verdict(Admission.ORPHAN, "orphan", f"waits for {missing[:32].hex()}")
-            fee_units = self._check_spend(tx)
+            spent = self._spent(tx)
+            stake_free = stake_released if certified else self._view.stake_free
+            fee_units = self._check_spend(tx, spent, stake_free)
         except RuleBroken as broken:
             verdict = Verdict(Admission.REFUSED, broken.rule, broken.detail)
             return verdict if broken.rule in _PASSING else self._remember(tx, verdict)
-        return self._insert(tx, fee_units, now_ms, certified)
+        entry = PoolEntry(
+            tx, fee_units, len(tx.encoded), now_ms, self._sequence, spent_stakes(tx, spent)
+        )
+        return self._insert(entry, certified)
 
-    def _insert(self, tx: Transaction, fee_units: int, now_ms: int, certified: bool) -> Verdict:
-        size = len(tx.encoded)
+    def _insert(self, entry: PoolEntry, certified: bool) -> Verdict:
+        tx = entry.tx
         if not certified:
             try:
                 self._check_crowd(tx)
-                victims = self._victims(fee_units, size)
+                victims = self._victims(entry.fee_units, entry.size)
             except RuleBroken as broken:
                 return Verdict(Admission.REFUSED, broken.rule, broken.detail)
             for victim in victims:
                 self._remove(victim)
         self._sequence += 1
-        entry = PoolEntry(tx, fee_units, size, now_ms, self._sequence)
         self._entries[tx.txid] = entry
         self._txid_by_wtxid[tx.wtxid] = tx.txid
         self._orphans.discard(tx.wtxid)
         self._spends.add(tx)
-        self._bytes += size
+        self._bytes += entry.size
         self._evictable.put(entry)
         return Verdict(Admission.ACCEPTED)
 
@@ -248,9 +251,12 @@ class Pool:
             if is_dust(output):
                 raise RuleBroken("dust", f"output {index} is below the dust limit")
 
-    def _check_spend(self, tx: Transaction) -> int:
-        """The fee of ``tx``, none of whose inputs is missing."""
-        spent = [found for point in tx.outpoints if (found := self.utxo(point)) is not None]
+    def _spent(self, tx: Transaction) -> list[Utxo]:
+        """What ``tx`` spends, none of whose inputs is missing."""
+        return [found for point in tx.outpoints if (found := self.utxo(point)) is not None]
+
+    def _check_spend(self, tx: Transaction, spent: list[Utxo], stake_free: StakeFree) -> int:
+        """The fee of ``tx``."""
         return check_spend(
             tx,
             spent,
@@ -258,7 +264,8 @@ class Pool:
             self._view.tip_height + 1,
             self._view.tip_time_ms,
             self._verify,
-            memo=self._memo,
+            stake_free,
+            self._memo,
         )
 
     def _check_crowd(self, tx: Transaction) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 from twisted.logger import Logger
 
+from timecoin.codec import U8, U32, U64, Bytes20, Bytes32, CodecError, Wire, decode, encode
+from timecoin.crypto.hashing import HASH_BYTES
+from timecoin.masternodes.active_set import ActiveSet, Member
 from timecoin.store import keys
 from timecoin.store.engine import Engine, Row, StoreError
 
-SCHEMA_VERSION = 4
-"""2: with the index of addresses. 3: with the table of evidence. 4: with those of masternodes."""
+SCHEMA_VERSION = 5
+"""2: with the index of addresses. 3: with the table of evidence. 4: with those of masternodes.
+5: snapshots of the active set name stakes and who departed."""
 
 Migration = Callable[[Engine], Iterable[Sequence[Row]]]
 """Batches that bring a store to the next layout. A crash may come between two of them: done again
@@ -22,7 +27,43 @@ def _only_tables(engine: Engine) -> Iterable[Sequence[Row]]:
     return ()
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _only_tables, 2: _only_tables, 3: _only_tables}
+class _EarlierMember(Wire, frozen=True):
+    """A member of the active set as it was written up to layout 4."""
+
+    pubkey: Bytes32
+    vrf_pubkey: Bytes32
+    weight: U32
+    tier: U8
+    payout_hash: Bytes20
+    joined_height: U64
+    expiry_height: U64
+
+
+class _EarlierSet(Wire, frozen=True):
+    """A snapshot as it was written up to layout 4."""
+
+    members: tuple[_EarlierMember, ...]
+
+
+def _sets_with_stakes(engine: Engine) -> Iterable[Sequence[Row]]:
+    """Snapshots get the fields that they had no use for: nobody had a stake or had departed."""
+    for key, row in list(engine.scan(keys.AVS)):
+        if len(key) != HASH_BYTES:
+            continue  # height -> root
+        try:
+            earlier = decode(row, _EarlierSet, len(row))
+        except CodecError:
+            continue  # done before a crash
+        members = tuple(Member(*msgspec.structs.astuple(item)) for item in earlier.members)
+        yield [(keys.AVS, key, encode(ActiveSet(members)))]
+
+
+MIGRATIONS: Mapping[int, Migration] = {
+    1: _only_tables,
+    2: _only_tables,
+    3: _only_tables,
+    4: _sets_with_stakes,
+}
 """By the layout that they lead away from. That of addresses is built where it is missing."""
 
 _log = Logger("timecoin.store")
