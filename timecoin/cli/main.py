@@ -84,7 +84,12 @@ class Commands(click.Group):
     envvar="TIMECOIN_DATADIR",
     help="Data directory of the node [~/.timecoin/NETWORK].",
 )
-@click.option("--config", help="Configuration of the node [DATADIR/timecoin.conf].")
+@click.option(
+    "--config",
+    envvar="TIMECOIN_CONFIG",
+    help="Configuration of the node [DATADIR/timecoin.conf; that of the machine's service if "
+    "nothing is named and you have no node of your own].",
+)
 @click.option(
     "--rpc-url",
     envvar="TIMECOIN_RPC_URL",

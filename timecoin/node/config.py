@@ -194,9 +194,13 @@ def _add(found: dict[str, Any], name: str, text: str, where: str) -> None:
 
 
 def _datadir(given: Mapping[str, Any]) -> Path:
-    network = given.get("network", Network.MAINNET)
-    path: Path = given.get("datadir", Path.home() / ".timecoin" / network.label)
-    return path
+    path: Path | None = given.get("datadir")
+    return path or default_datadir(given.get("network", Network.MAINNET))
+
+
+def default_datadir(network: Network) -> Path:
+    """The data directory of whoever names none."""
+    return Path.home() / ".timecoin" / network.label
 
 
 def _settle(given: Mapping[str, Any]) -> NodeConfig:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
+from timecoin.cli.rpc import connection
 from timecoin.cli.rpc.connection import Connection, Given, read_cookie
 from timecoin.cli.rpc.failures import CannotConnect
 from timecoin.params import RPC_PORT, Network
@@ -54,6 +56,35 @@ class UrlTests(ConnectionCase):
     def test_a_bad_file(self) -> None:
         error = self.assertRaises(click.UsageError, lambda: self.connection("what=1").url)
         self.assertIn("what: unknown key", error.message)
+
+
+class SystemTests(ConnectionCase):
+    """The service of this machine, for those who name no node and have none."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.system = self.datadir / "system.conf"
+        self.system.write_text("network=testnet\nrpc-bind=127.0.0.1:5\n")
+        self.patch(connection, "SYSTEM_CONFIG", self.system)
+        self.patch(os, "environ", os.environ | {"HOME": str(self.datadir)})
+
+    def test_who_names_nothing(self) -> None:
+        self.assertEqual(Connection(Given()).url, "http://127.0.0.1:5/")
+        self.assertIs(Connection(Given()).config.network, Network.TESTNET)
+
+    def test_who_names_a_node(self) -> None:
+        url = f"http://127.0.0.1:{RPC_PORT[Network.DEVNET]}/"
+        self.assertEqual(Connection(Given(network="devnet")).url, url)
+        self.assertEqual(Connection(Given(datadir=str(self.datadir), network="devnet")).url, url)
+        self.assertIsNone(Connection(Given(rpc_url="https://example.net:1/")).config_path)
+
+    def test_who_has_a_node(self) -> None:
+        (self.datadir / ".timecoin" / "mainnet").mkdir(parents=True)
+        self.assertIs(Connection(Given()).config.network, Network.MAINNET)
+
+    def test_no_service(self) -> None:
+        self.system.unlink()
+        self.assertIs(Connection(Given()).config.network, Network.MAINNET)
 
 
 class TrustTests(ConnectionCase):

@@ -18,14 +18,14 @@ import click
 from timecoin.cli.completion import PROGRAM
 from timecoin.cli.main import main as program
 from timecoin.cli.manual.roff import Page
+from timecoin.cli.rpc.connection import SYSTEM_CONFIG
 from timecoin.cli.rpc.published import published_methods
 from timecoin.node.config import OPTIONS, Option
 from timecoin.node.walletfile import PASSPHRASE_VARIABLE
 
-SYSTEM_CONFIG = "/etc/timecoin/timecoin.conf"
 SYSTEM_DATADIR = "/var/lib/timecoin"
 FILES = (
-    (SYSTEM_CONFIG, "Settings of timecoin.service."),
+    (str(SYSTEM_CONFIG), "Settings of timecoin.service."),
     ("/etc/timecoin/NAME.conf", "Settings of timecoin@NAME.service."),
     (
         "/etc/timecoin/NAME.env",

@@ -15,9 +15,19 @@ import click
 
 from timecoin.cli.rpc.failures import CannotConnect
 from timecoin.client.blocking import BlockingClient
-from timecoin.node.config import ConfigError, NodeConfig, find_config, load_config, read_config
+from timecoin.node.config import (
+    ConfigError,
+    NodeConfig,
+    default_datadir,
+    find_config,
+    load_config,
+    read_config,
+)
 from timecoin.node.values import path as absolute_path
+from timecoin.params import Network
 
+SYSTEM_CONFIG = Path("/etc/timecoin/timecoin.conf")
+"""That of the service which the Debian package has."""
 MAX_COOKIE_BYTES = 4_096
 PASSWORD_VARIABLE = "TIMECOIN_RPC_PASSWORD"
 
@@ -49,9 +59,15 @@ class Connection:
 
     @functools.cached_property
     def config_path(self) -> Path | None:
-        """The configuration file that is read, if any."""
+        """The configuration file that is read, if any.
+
+        Who names no node and has none of his own means the service of this machine.
+        """
         if self._given.config is not None:
             return absolute_path(self._given.config)
+        named = self._given.arguments or self._given.rpc_url
+        if not named and SYSTEM_CONFIG.is_file() and not default_datadir(Network.MAINNET).exists():
+            return SYSTEM_CONFIG
         return find_config(self._given.arguments)
 
     @functools.cached_property
