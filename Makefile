@@ -15,12 +15,16 @@ SEEDS ?= $(shell seq 1 20)
 MINUTES ?= 20
 SIM_OPTIONS ?= --nodes 7 --payments 200
 
+# `make fuzz`: what is fuzzed, and for how long each.
+FUZZ_TARGETS ?= wire frames rpc json config genesis scripts texts
+FUZZ_SECONDS ?= 60
+
 # Debian packages that `make tools` installs: for building the package, and for tests that need more
 # than Python (tests/support/tools.py).
 TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian man-db nginx-light \
   openssh-client prometheus shellcheck systemd util-linux
 
-.PHONY: help install demo devnet test check-long lint format docs sim bench bench-rpc deb deb-test tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim fuzz bench bench-rpc deb deb-test tools pins clean
 
 help:
 	@echo "make demo        three validators pay, finalize, crash and recover on this machine"
@@ -28,6 +32,7 @@ help:
 	@echo "make test        the tests (TESTS=tests.crypto for a part of them)"
 	@echo "make check-long  the tests again, with those that take many minutes"
 	@echo "make sim         the simulator over seeds 1 to 20"
+	@echo "make fuzz        coverage-guided fuzzing of every decoder"
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
@@ -89,6 +94,17 @@ bench: install
 	@$(BIN)/python benchmarks/finality.py
 	@$(BIN)/python benchmarks/rpc.py
 
+# Coverage-guided, two targets at a time; inputs that find something stay in .fuzz as TARGET-*.
+fuzz: install
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[fuzz]' \
+	  --no-build-isolation --config-settings editable_mode=compat
+	@mkdir -p .fuzz && $(BIN)/python -m tests.fuzz --seeds .fuzz/corpus
+	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P2 -I{} bash -c \
+	  'if $(BIN)/python -m tests.fuzz {} .fuzz/corpus/{} -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	     -rss_limit_mb=2048 -max_len=20000 -artifact_prefix=.fuzz/{}- >.fuzz/{}.log 2>&1; \
+	   then echo "{}: $$(grep -E "^Done|cov:" .fuzz/{}.log | tail -n 2 | tr "\n" " ")"; \
+	   else echo "{}: FAILED, see .fuzz/{}.log"; exit 1; fi'
+
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py
 
@@ -124,6 +140,6 @@ pins:
 	@rm -rf build/pins
 
 clean:
-	@rm -rf $(VENV) .sim build dist *.egg-info _trial_temp* .hypothesis .coverage* .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .sim .fuzz build dist *.egg-info _trial_temp* .hypothesis .coverage* .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@find . -name dropin.cache -delete

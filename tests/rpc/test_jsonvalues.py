@@ -42,6 +42,8 @@ class LoadsTests(SynchronousTestCase):
             b"[" * 100_000,
             b'{"a":' * 100_000,
             b"9" * 5_000,
+            b"1e" + b"9" * 40,
+            b"-0.1E-" + b"9" * 40,
         ):
             with self.assertRaises(ValueError, msg=text[:20]):
                 loads(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 
 from timecoin.params import MAX_AMOUNT_UNITS, UNITS_PER_TIME
@@ -46,6 +46,8 @@ def loads(text: bytes) -> object:
         return _DECODER.decode(text.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    except InvalidOperation as error:
+        raise ValueError("a number with an exponent beyond any use") from error
 
 
 def plain_number(value: Decimal) -> str:
