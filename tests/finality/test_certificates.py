@@ -99,9 +99,21 @@ class Incoming(SynchronousTestCase):
         forged = msgspec.structs.replace(self.tx, witnesses=witnesses)
         world.receive(node, peer, Certified(certificate, (forged,)))
         self.assertEqual([blame.peer for blame in node.blames], [peer.name])
-        self.assertIn((follower.name, Certified(certificate, ())), node.sent)
+        passed_on = (follower.name, Certified(certificate, ()))
+        self.assertNotIn(passed_on, node.sent)
         world.receive(node, peer, Certified(certificate, (self.tx,)))
         self.assertEqual(node.pool.get(self.tx.txid), self.tx)
+        self.assertIn(passed_on, node.sent)
+
+    def test_passed_on_after_a_while_even_without_its_body(self) -> None:
+        world = World(4, followers=1)
+        world.cut = lambda source, target, message: True
+        node, follower = world.nodes[0], world.nodes[4]
+        certificate = forge.certificate(world, [self.tx], world.nodes[1:4])
+        world.receive(node, world.nodes[1], Certified(certificate, ()))
+        world.run(10_000)
+        sent = [m for peer, m in node.sent if peer == follower.name]
+        self.assertEqual(sent.count(Certified(certificate, ())), 1)
 
     def test_rejected_leaf_is_not_certified(self) -> None:
         good, bad = self.tx, pay([genesis_coin(1)])

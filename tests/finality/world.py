@@ -24,6 +24,7 @@ from timecoin.finality.events import (
     Submitted,
 )
 from timecoin.finality.machine import Finality
+from timecoin.gossip.machine import Gossip
 from timecoin.ledger.block import Block, Body, Entry, Header, Resolution
 from timecoin.ledger.script import Stake, pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
@@ -39,6 +40,7 @@ from timecoin.machine import (
     Received,
     Record,
     Send,
+    Spread,
     StartTimer,
     StopTimer,
     TimerFired,
@@ -47,6 +49,7 @@ from timecoin.masternodes.active_set import ActiveSet, Member, Tier
 from timecoin.mempool.entry import Admission, Verdict
 from timecoin.mempool.policy import PoolLimits
 from timecoin.mempool.pool import Pool
+from timecoin.node.catalog import KIND_OF, MESSAGES, Owner
 
 SLOT_MS = 10_000
 START_MS = 1_000_000 * SLOT_MS
@@ -187,6 +190,7 @@ class Node:
     chain: FakeChain
     finality: Finality
     pool: Pool
+    gossip: Gossip = field(default_factory=lambda: Gossip(KIND_OF))
     up: bool = True
     life: int = 0
     rows: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
@@ -283,6 +287,7 @@ class World:
             rng=Random(f"{node.name!r}/{node.life}/{self.rng.random()}"),
             verify=verify,
         )
+        node.gossip = Gossip(KIND_OF)
         node.up = True
         rows = tuple((table, key, value) for (table, key), value in sorted(node.rows.items()))
         self._event(node, Restore(rows))
@@ -294,12 +299,27 @@ class World:
         heapq.heappush(self._queue, (self.now_ms + delay_ms, self._order, call))
 
     def _event(self, node: Node, event: object) -> list[Effect]:
+        if isinstance(event, LinkUp | LinkDown):
+            self.carry_out(node, node.gossip.handle(event, self.now_ms), node.gossip)
         effects = node.finality.handle(event, self.now_ms)
         self.carry_out(node, effects)
         return effects
 
-    def carry_out(self, node: Node, effects: Iterable[Effect]) -> None:
-        """Do what ``node`` asked for."""
+    def _arrived(self, node: Node, peer: bytes, kind: int, data: bytes) -> None:
+        """A frame, as the router takes it."""
+        known = MESSAGES[kind]
+        if known.spreads and node.gossip.heard(peer, kind, data, self.now_ms):
+            return
+        received = Received(peer, decode(data, known.type, params.MAX_FRAME_BYTES))
+        if known.owner is Owner.GOSSIP:
+            self.carry_out(node, node.gossip.handle(received, self.now_ms), node.gossip)
+        else:
+            self._event(node, received)
+
+    def carry_out(
+        self, node: Node, effects: Iterable[Effect], machine: Gossip | None = None
+    ) -> None:
+        """Do what ``node`` asked for; ``machine`` is its gossip, if that asked."""
         effects = list(effects)
         for effect in effects:
             if isinstance(effect, Record):
@@ -316,6 +336,10 @@ class World:
                     for other in self.nodes:
                         if other is not node and other.name != skip:
                             self._send(node, other.name, message)
+                case Spread():
+                    self.carry_out(node, node.gossip.spread(effect, self.now_ms), node.gossip)
+                case StartTimer(name, delay_ms) if machine is not None:
+                    self._start_gossip(node, machine, name, delay_ms)
                 case StartTimer(name, delay_ms):
                     self._start(node, name, delay_ms)
                 case StopTimer(name):
@@ -326,7 +350,8 @@ class World:
                     node.signals.append(signal)
 
     def _send(self, node: Node, peer: bytes, message: Wire) -> None:
-        node.sent.append((peer, message))
+        if MESSAGES[KIND_OF[type(message)]].owner is not Owner.GOSSIP:
+            node.sent.append((peer, message))
         if self.cut(node.name, peer, message) or self.rng.randrange(100) < self.loss_percent:
             return
         target = self.node_called(peer)
@@ -335,10 +360,18 @@ class World:
 
         def arrive() -> None:
             if target.up and target.life == life:
-                received = decode(data, type(message), params.MAX_FRAME_BYTES)
-                self._event(target, Received(node.name, received))
+                self._arrived(target, node.name, KIND_OF[type(message)], data)
 
         self._at(LATENCY_MS, arrive)
+
+    def _start_gossip(
+        self, node: Node, machine: Gossip, name: tuple[str | int | bytes, ...], delay_ms: int
+    ) -> None:
+        def fire() -> None:
+            if node.gossip is machine:
+                self.carry_out(node, machine.handle(TimerFired(name), self.now_ms), machine)
+
+        self._at(delay_ms, fire)
 
     def _start(self, node: Node, name: tuple[str | int | bytes, ...], delay_ms: int) -> None:
         self._order += 1

@@ -38,7 +38,7 @@ class TwinsTests(SynchronousTestCase):
     def run_with_twins(self, seed: int, nodes: int) -> None:
         world = World(seed, WorldSettings(nodes=nodes))
         one, *others = world.nodes
-        two = SimNode(world, 0)
+        two = SimNode(world, 0, votes=True)
         two.node_id = world.rng("twin").randbytes(32)
         two.number = nodes
         invariants = Others(world, one.voting_key.public)

@@ -13,26 +13,31 @@ from timecoin.crypto.keys import SigningKey
 from timecoin.crypto.merkle import merkle_root
 from timecoin.finality.context import Context
 from timecoin.finality.double_votes import DoubleVotes
-from timecoin.finality.messages import Answer, Query, Relay, VoteReply
+from timecoin.finality.handover import hand_over
+from timecoin.finality.messages import (
+    Answer,
+    CallVotes,
+    Query,
+    VoteReply,
+    call_id,
+    call_statement,
+)
 from timecoin.finality.parameters import (
     BAD_SIGNATURE_POINTS,
     BATCH_BYTES,
     MALFORMED_POINTS,
     MAX_RETRIES,
     MAX_RUNNING_POLLS,
-    RELAY_PEERS,
     RETRY_MAX_MS,
     UNSOLICITED_POINTS,
 )
-from timecoin.finality.poll import Poll
+from timecoin.finality.poll import Poll, vote_fault
 from timecoin.finality.sample import first_wave, stake_order, union_weights
 from timecoin.finality.votes import Voter
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Blame, Effect, Send, StartTimer, StopTimer
+from timecoin.machine import Blame, Effect, Send, Spread, StartTimer, StopTimer
 from timecoin.masternodes.active_set import ActiveSet
-from timecoin.quorum.bitmap import is_bitmap
 from timecoin.quorum.certificate import BatchCertificate
-from timecoin.quorum.statement import vote_statement
 
 POLL = "poll"
 """The scheduled task (POLL, txid): poll a transaction that has no certificate yet."""
@@ -47,6 +52,8 @@ class Formed:
     certificate: BatchCertificate
     certified: tuple[int, ...]
     asked: tuple[bytes, ...]
+    called: bool
+    """Whether gossip has carried the bodies to everybody."""
 
 
 class Batches:
@@ -60,6 +67,8 @@ class Batches:
         self._polls: dict[int, Poll] = {}
         self._polled: dict[bytes, int] = {}
         self._failures: dict[bytes, int] = {}
+        self._calls: dict[bytes, int] = {}
+        """Calls of running polls by their name."""
         self._failed: dict[bytes, tuple[bytes, ...]] = {}
         self._overdue: dict[bytes, int] = {}
         """Polls by root that wait on: a vote that comes late is a vote."""
@@ -152,7 +161,9 @@ class Batches:
             if not batch:
                 continue
             if key is None or snapshots is None:
-                effects += self._relay(batch, now_ms)
+                for tx in batch:
+                    self.later(tx.txid, now_ms)
+                effects += hand_over(self._context, batch)
             else:
                 effects += self._begin(key, snapshots, batch, now_ms)
         return effects
@@ -177,12 +188,6 @@ class Batches:
             batch.append(entry.tx)
         return tuple(batch)
 
-    def _relay(self, batch: tuple[Transaction, ...], now_ms: int) -> list[Effect]:
-        peers = self._context.committee.some_staked(RELAY_PEERS)
-        for tx in batch:
-            self.later(tx.txid, now_ms)
-        return [Send(peer, Relay(batch)) for peer in peers]
-
     # polls
 
     def _begin(
@@ -204,7 +209,7 @@ class Batches:
         extra = context.params.extra_weight_percent
         count = first_wave((key.public,), voters, snapshots, extra)
         request = context.requests.take()
-        poll = Poll(anchor, batch, snapshots, tuple(order[count:]))
+        poll = Poll(anchor, batch, snapshots, () if count is None else tuple(order[count:]))
         poll.add(key.public, vote)
         self.polls_begun += 1
         self.transactions_polled += len(batch)
@@ -212,8 +217,12 @@ class Batches:
         for tx in batch:
             self._polled[tx.txid] = request
             context.schedule.drop((POLL, tx.txid))
-        if poll.is_settled or not order:
+        if poll.is_settled:
             return effects + self._close(request, now_ms)
+        if count is None:
+            poll.later, poll.last = (), True
+            effects += self._call(request, poll, key, now_ms)
+            return [*effects, StartTimer(("poll", request), context.patience_ms)]
         effects += self._ask(request, poll, order[:count])
         effects.append(StartTimer(("poll", request), context.params.second_wave_ms))
         return effects
@@ -234,6 +243,16 @@ class Batches:
         poll.asked.update(peers)
         return [Send(peer, query) for peer, _ in peers]
 
+    def _call(self, request: int, poll: Poll, key: SigningKey, now_ms: int) -> list[Effect]:
+        """Ask everybody by gossip: those who are linked here hold too little."""
+        chain_id = self._context.chain_id
+        bare = CallVotes(key.public, now_ms, poll.anchor, poll.batch, bytes(64))
+        signature = key.sign(call_statement(chain_id, bare))
+        call = CallVotes(key.public, now_ms, poll.anchor, poll.batch, signature)
+        self._calls[call_id(chain_id, call)] = request
+        poll.called = True
+        return [Spread(call)]
+
     def take(self, peer: bytes, answer: Answer, now_ms: int) -> list[Effect]:
         """An answer to a running poll; a vote is checked once and counted by the snapshots."""
         poll = self._polls[answer.request]
@@ -243,7 +262,9 @@ class Batches:
         if len(answer.answers) != len(poll.batch):
             return [Blame(peer, MALFORMED_POINTS, "answer does not fit the query")]
         if answer.vote is not None and voter not in poll.votes:
-            fault = self._check(poll, voter, answer.vote)
+            fault = vote_fault(
+                self._context, poll.anchor, poll.root, len(poll.batch), voter, answer.vote
+            )
             if fault is not None:
                 return [Blame(peer, BAD_SIGNATURE_POINTS, fault)]
             poll.add(voter, answer.vote)
@@ -255,17 +276,20 @@ class Batches:
             return self._second_wave(answer.request, poll)
         return []
 
-    def _check(self, poll: Poll, voter: bytes, vote: VoteReply) -> str | None:
-        """What is wrong with ``vote``, if anything."""
-        count = len(poll.batch)
-        if not is_bitmap(vote.reject_bitmap, count):
-            return "malformed reject bitmap"
-        statement = vote_statement(
-            self._context.chain_id, poll.anchor, poll.root, count, vote.reject_bitmap
-        )
-        if not self._context.verify(voter, statement, vote.signature):
-            return "bad signature of a vote"
-        return None
+    def called(self, call: bytes) -> Poll | None:
+        """The running poll that has made the call named ``call``."""
+        request = self._calls.get(call)
+        return None if request is None else self._polls[request]
+
+    def take_return(self, call: bytes, voter: bytes, vote: VoteReply, now_ms: int) -> list[Effect]:
+        """A checked vote of ``voter``, who has not voted yet, came back for a call of a poll."""
+        request = self._calls[call]
+        poll = self._polls[request]
+        poll.add(voter, vote)
+        self.votes_received += 1
+        if poll.is_settled:
+            return [StopTimer(("poll", request)), *self._close(request, now_ms)]
+        return []
 
     def time_out(self, request: int, now_ms: int) -> list[Effect]:
         """The timer ("poll", request) fired: ask the rest, or make do with the votes at hand."""
@@ -288,16 +312,18 @@ class Batches:
         return self.flush(now_ms) if self._queue else []
 
     def _ask_again(self, request: int, now_ms: int) -> list[Effect]:
-        """Ask whoever is linked now and has not voted, unless nothing waits any more."""
+        """Ask whoever has not voted, unless nothing waits any more."""
         poll = self._polls[request]
         own = self._context.committee.key
         if own is None or not any(self._is_waiting(tx) for tx in poll.batch):
             return self._close(request, now_ms)
         order = self._order(own.public, poll.snapshots)
         silent = [(peer, voter) for peer, voter in order if voter not in poll.votes]
-        if not silent:
+        if all(voter in poll.votes for voter in union_weights(poll.snapshots)):
             return self._close(request, now_ms)
         poll.repeats += 1
+        if len(order) < len(union_weights(poll.snapshots)) - 1:
+            return [*self._call(request, poll, own, now_ms), *self._wait_on(request, now_ms)]
         for peer, _ in silent:
             poll.answered.pop(peer, None)
         return [*self._ask(request, poll, silent), *self._wait_on(request, now_ms)]
@@ -314,6 +340,7 @@ class Batches:
     def _close(self, request: int, now_ms: int) -> list[Effect]:
         full = self._expected >= MAX_RUNNING_POLLS
         poll = self._polls.pop(request)
+        self._calls = {call: asker for call, asker in self._calls.items() if asker != request}
         self._overdue.pop(poll.root, None)
         self._failed.pop(poll.root, None)
         self._context.schedule.drop((BATCH, poll.root))
@@ -321,7 +348,9 @@ class Batches:
         for tx in poll.batch:
             self._polled.pop(tx.txid, None)
         if certified:
-            self._formed.append(Formed(poll.certificate(), certified, tuple(poll.asked)))
+            self._formed.append(
+                Formed(poll.certificate(), certified, tuple(poll.asked), poll.called)
+            )
         failed = tuple(
             tx.txid
             for leaf, tx in enumerate(poll.batch)

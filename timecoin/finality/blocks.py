@@ -31,6 +31,7 @@ def connect(
     effects += parts.intake.bury()
     effects += parts.intake.accepted(change.admitted, now_ms)
     effects += parts.batches.connected(now_ms)
+    parts.calls.connected()
     if not context.catching_up:
         effects += parts.settlement.new_tip(now_ms)
     return effects

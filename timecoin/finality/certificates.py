@@ -49,6 +49,14 @@ class Held:
     """This node's newest receipt."""
     collector: bool = False
     """Whether this node gathered the votes, so that others send it their receipts."""
+    source: bytes | None = None
+    """The peer that the certificate came from: receipts go back to the collector that way."""
+    passed_on: bool = False
+    """Whether gossip has carried it on from here."""
+    final_passed_on: bool = False
+    """Whether gossip has carried on a receipt quorum from here."""
+    final_to_pass: ReceiptSet | None = None
+    """A receipt quorum that waits until the certificate has been passed on."""
     told_tip: int | None = None
     """Tip of the newest receipt that was told to all members, not to the collector alone."""
     repeats: int = 0

@@ -82,6 +82,29 @@ class Committee:
             if _is_staked(masternode, current)
         )
 
+    def key_of(self, peer: bytes | None) -> bytes | None:
+        """The voting key that ``peer`` has proved, staked or not."""
+        return None if peer is None else self._masternode_of.get(peer)
+
+    def is_linked(self, peer: bytes) -> bool:
+        """Whether there is a link with ``peer``."""
+        return peer in self._masternode_of
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether this node is linked with every member that counts now."""
+        own = None if self.key is None else self.key.public
+        return all(
+            member in self._peers_of or member == own
+            for snapshot in self.current()
+            for member in snapshot.weights
+        )
+
+    def some_peers(self, count: int) -> tuple[bytes, ...]:
+        """Up to ``count`` random staked peers; without any, random others."""
+        peers = self.staked_peers() or tuple(self._masternode_of)
+        return tuple(self._rng.sample(peers, min(count, len(peers))))
+
     def some_staked(self, count: int) -> tuple[bytes, ...]:
         """Up to ``count`` random staked peers."""
         peers = self.staked_peers()

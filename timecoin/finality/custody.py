@@ -25,7 +25,7 @@ from timecoin.finality.parameters import (
 )
 from timecoin.finality.receipt_tally import ReceiptTally
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Blame, Effect, Emit, Record, Send
+from timecoin.machine import Blame, Effect, Emit, Record, Send, Spread
 from timecoin.quorum.certificate import (
     BatchCertificate,
     CertificateError,
@@ -75,12 +75,9 @@ class Custody:
                 return [Blame(peer, BAD_SIGNATURE_POINTS, f"certificate: {error}")], None
             if checked is None:
                 return [], held
-            effects, held = self.store(*checked, now_ms)
+            effects, held = self.store(*checked, now_ms, peer)
         if held is not None:
             effects += self._take_bodies(peer, held, bodies, is_new, now_ms)
-            if is_new:
-                followers = self.with_bodies(held)
-                effects += self._context.committee.to_followers(followers, skip=peer)
             if not held.waiting:
                 held = None
         return effects, held
@@ -105,9 +102,16 @@ class Custody:
         return certificate, certified
 
     def store(
-        self, certificate: BatchCertificate, certified: tuple[int, ...], now_ms: int
+        self,
+        certificate: BatchCertificate,
+        certified: tuple[int, ...],
+        now_ms: int,
+        source: bytes | None = None,
     ) -> tuple[list[Effect], Held | None]:
-        """Hold a checked certificate, unless all its transactions are archived or have enough."""
+        """Hold a checked certificate, unless all its transactions are archived or have enough.
+
+        ``source`` is the peer that it came from; None if this node has gathered its votes.
+        """
         context = self._context
         waiting = tuple(
             leaf for leaf in certified if context.chain.archived(certificate.leaves[leaf]) is None
@@ -115,7 +119,10 @@ class Custody:
         if not waiting or not self._certificates.has_room(certificate, waiting):
             return [], None
         data = encode(certificate)
+        is_new = self._certificates.get(certificate.anchor, certificate.root) is None
         held = self._certificates.put(certificate, waiting, len(data), now_ms)
+        if is_new:
+            held.source, held.collector = source, source is None
         effects: list[Effect] = [Record(CERTIFICATES, held.key, data)]
         effects += self._intake.certified(tuple(held.waiting), now_ms)
         pause_ms = context.jitter(context.pace.pause_ms(now_ms))
@@ -145,6 +152,8 @@ class Custody:
                 changed = StatusChanged(txid, Status.CERTIFIED_BODY_MISSING, now_ms)
                 effects.append(Emit(changed))
             names.update(dict.fromkeys(self._parents(bodies[txid]) if txid in bodies else [txid]))
+        if len(names) > 1 and not bodies:
+            names = {held.certificate.root: None}  # one answer brings them all
         if names:
             self._fetch_later(held.key, now_ms)
         return effects + self._context.questions.ask(peer, names, now_ms)
@@ -158,7 +167,7 @@ class Custody:
         return [item.prev_txid for item in tx.inputs if pool.utxo(item.outpoint) is None]
 
     def fetch(self, key: bytes, now_ms: int) -> list[Effect]:
-        """The task (FETCH, key) is due: ask a random member for the bodies still missing."""
+        """The task (FETCH, key) is due: ask a random peer for the bodies still missing."""
         held = self._certificates.of_key(key)
         missing = [] if held is None else self._missing(held)
         if not missing:
@@ -166,7 +175,7 @@ class Custody:
         self._fetch_later(key, now_ms)
         return [
             Send(peer, GetCertificate(txid))
-            for peer in self._context.committee.some_staked(1)
+            for peer in self._context.committee.some_peers(1)
             for txid in missing[:MAX_ANSWERED]
         ]
 
@@ -194,6 +203,19 @@ class Custody:
         return effects
 
     # going out
+
+    def pass_on(self, held: Held, skip: tuple[bytes, ...] = (), whole: bool = True) -> list[Effect]:
+        """Let gossip carry the certificate on, once, past ``skip``.
+
+        If it is to be ``whole``, not before its bodies are here: whoever lacks one asks where the
+        certificate came from.
+        """
+        if held.passed_on or (whole and self._missing(held)):
+            return []
+        held.passed_on = True
+        author = self._context.committee.key_of(held.source)
+        known = skip if held.source is None else (held.source, *skip)
+        return [Spread(Certified(held.certificate, ()), author, known)]
 
     def with_bodies(self, held: Held, first: bytes | None = None) -> Certified:
         """The certificate with as many bodies as a message may carry, ``first`` before others."""

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from timecoin.codec import Wire, encode
 from timecoin.finality.context import Context
-from timecoin.finality.parameters import MAX_EARLY_BLOCKS, MAX_EARLY_BYTES, MAX_EARLY_PER_PEER
+from timecoin.finality.parameters import (
+    MAX_EARLY_BLOCKS,
+    MAX_EARLY_BYTES,
+    MAX_EARLY_BYTES_OF_OTHERS,
+    MAX_EARLY_PER_PEER,
+)
 
 
 class Early:
-    """A list of (height, peer, message), bounded in bytes and for each peer, from members only."""
+    """A list of (height, peer, message), bounded in bytes and for each peer.
+
+    What comes from others than members must leave most of the room free.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -24,10 +32,10 @@ class Early:
         committee = self._context.committee
         if not tip < height <= tip + MAX_EARLY_BLOCKS:
             return
-        if committee.voter(peer, committee.current()) is None:
-            return
+        is_member = committee.voter(peer, committee.current()) is not None
+        limit = MAX_EARLY_BYTES if is_member else MAX_EARLY_BYTES_OF_OTHERS
         size = len(encode(message))
-        if self._bytes + size > MAX_EARLY_BYTES:
+        if self._bytes + size > limit:
             return
         if sum(sender == peer for _, sender, _ in self._messages) < MAX_EARLY_PER_PEER:
             self._messages.append((height, peer, message))

@@ -18,14 +18,19 @@ from timecoin.finality.context import Context, Requests
 from timecoin.finality.custody import FETCH, REPEAT
 from timecoin.finality.emergency import Emergency
 from timecoin.finality.events import CatchUpChanged, Connected, Restore, Submitted, TxStatus
+from timecoin.finality.handover import is_entry_node
+from timecoin.finality.intake import CONTEXTUAL
 from timecoin.finality.messages import (
     Answer,
+    CallVotes,
     Certified,
     Finalized,
     GetCertificate,
+    Pending,
     Query,
     Receipts,
     Relay,
+    ReturnVote,
 )
 from timecoin.finality.pace import Pace
 from timecoin.finality.parameters import SWEEP_MS, UNSOLICITED_POINTS
@@ -44,6 +49,7 @@ from timecoin.machine import (
     Received,
     Record,
     Send,
+    Spread,
     StartTimer,
     TimerFired,
 )
@@ -146,6 +152,12 @@ class Finality:
                 return parts.custody.on_get(peer, name)
             case Relay(transactions):
                 return self._relayed(peer, transactions, now_ms)
+            case Pending():
+                return self._pending(peer, message, now_ms)
+            case CallVotes():
+                return parts.calls.on_call(peer, message, now_ms)
+            case ReturnVote():
+                return parts.calls.on_return(peer, message, now_ms)
         return []
 
     # single events
@@ -166,6 +178,20 @@ class Finality:
             if verdict.admission is Admission.ACCEPTED and self._context.committee.is_member:
                 effects += self._parts.batches.add(tx.txid, now_ms)
         return effects
+
+    def _pending(self, peer: bytes, message: Pending, now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        is_new, is_sound = False, True
+        for tx in message.transactions:
+            verdict, found = self._parts.intake.take(peer, tx, now_ms)
+            effects += found
+            if verdict.admission is Admission.ACCEPTED:
+                is_new = True
+                if is_entry_node(self._context, tx):
+                    effects += self._parts.batches.add(tx.txid, now_ms)
+            elif verdict.admission is Admission.REFUSED and verdict.rule not in CONTEXTUAL:
+                is_sound = False
+        return [*effects, Spread(message)] if is_new and is_sound else effects
 
     def _answer(self, peer: bytes, answer: Answer, now_ms: int) -> list[Effect]:
         parts = self._parts
@@ -249,11 +275,11 @@ class Finality:
         if held is None:
             return effects
         held.collector = True
-        bare, full = Certified(formed.certificate, ()), parts.custody.with_bodies(held)
-        asked = dict.fromkeys(formed.asked)
-        for peer in committee.staked_peers():
-            effects.append(Send(peer, bare if peer in asked else full))
-        effects += committee.to_followers(full)
+        if not formed.called:
+            full, asked = parts.custody.with_bodies(held), dict.fromkeys(formed.asked)
+            others = tuple(peer for peer in committee.staked_peers() if peer not in asked)
+            effects += [Send(peer, full) for peer in others]
+            effects += parts.custody.pass_on(held, skip=others)
         return effects + parts.settlement.settle(parts.intake.take_stored(), now_ms, held=held)
 
     # what others read

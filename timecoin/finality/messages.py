@@ -9,6 +9,7 @@ import msgspec
 
 from timecoin import params
 from timecoin.codec import U8, U32, U64, Bytes32, Bytes64, Wire
+from timecoin.crypto.hashing import blake3_256
 from timecoin.ledger.transaction import Transaction
 from timecoin.quorum.certificate import BatchCertificate, ReceiptSet
 
@@ -107,3 +108,43 @@ class Relay(Wire, frozen=True):
     """Transactions from a node outside the active set, whose receiver becomes their entry node."""
 
     transactions: Annotated[tuple[Transaction, ...], msgspec.Meta(min_length=1, max_length=_BATCH)]
+
+
+class Pending(Wire, frozen=True):
+    """Transactions of nodes that are linked with no member, carried to everybody by gossip."""
+
+    transactions: Annotated[tuple[Transaction, ...], msgspec.Meta(min_length=1, max_length=_BATCH)]
+
+
+class CallVotes(Wire, frozen=True):
+    """A poll for members that the poller is not linked with, carried to everybody by gossip.
+
+    The leaves of the batch are the txids of ``bodies`` in this order.
+    """
+
+    poller: Bytes32
+    time_ms: U64
+    """When the poller has asked: an old call is not passed on again."""
+    anchor: U64
+    bodies: Annotated[tuple[Transaction, ...], msgspec.Meta(min_length=1, max_length=_BATCH)]
+    signature: Bytes64
+
+
+class ReturnVote(Wire, frozen=True):
+    """A vote on its way back to the poller of the call named."""
+
+    call: Bytes32
+    voter: Bytes32
+    vote: VoteReply
+
+
+def call_statement(chain_id: bytes, call: CallVotes) -> bytes:
+    """What the signature of a call covers: all of it, transactions by their wtxids."""
+    head = params.TAG_CALL + chain_id + call.poller + call.time_ms.to_bytes(8, "little")
+    wtxids = b"".join(tx.wtxid for tx in call.bodies)
+    return head + call.anchor.to_bytes(8, "little") + wtxids
+
+
+def call_id(chain_id: bytes, call: CallVotes) -> bytes:
+    """The name of a call in the votes that it brings."""
+    return blake3_256(call_statement(chain_id, call))

@@ -25,6 +25,17 @@ SWEEP_MS = 60_000
 RELAY_PEERS = 3
 """Staked peers that a node outside the active set hands its transactions to."""
 
+ENTRY_NODES = 3
+"""Members that become entry nodes of a transaction carried by gossip."""
+
+CALL_MS = 15_000
+"""A call older or newer than this by the own clock is not passed on."""
+MAX_CALL_AGE_BLOCKS = 2
+"""Calls at an anchor further behind the tip are not passed on."""
+MAX_CALLS = 8_192
+MAX_CALLS_PER_POLLER = 1_024
+"""Calls of one member whose votes are carried back at a time."""
+
 BATCH_BYTES = params.QUERY_MAX_BYTES - 64 * params.BATCH_MAX_TRANSACTIONS
 """Transaction bodies in one query: what its other fields leave of a query's limit."""
 
@@ -40,6 +51,7 @@ MAX_KNOWN_BODIES = 65_536
 MAX_CERTIFICATES_PER_TRANSACTION = 16
 MAX_EARLY_PER_PEER = 128
 MAX_EARLY_BYTES = 32_000_000
+MAX_EARLY_BYTES_OF_OTHERS = 8_000_000
 """Messages about blocks that this node has not connected yet: nobody can check them before."""
 MAX_EARLY_BLOCKS = 2
 """How far ahead of the tip such a message may be."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from timecoin.finality.answers import Responder
 from timecoin.finality.archive import BlockArchive
 from timecoin.finality.batch import Batches
+from timecoin.finality.calls import Calls
 from timecoin.finality.certificates import Certificates
 from timecoin.finality.contests import Contests
 from timecoin.finality.context import Context
@@ -38,6 +39,7 @@ class Parts:
     intake: Intake
     rounds: Rounds
     responder: Responder
+    calls: Calls
     book: ReceiptBook
     tally: ReceiptTally
     early: Early
@@ -72,10 +74,11 @@ def make_parts(context: Context) -> Parts:
         intake=intake,
         rounds=Rounds(context, contests),
         responder=Responder(context, intake, voter),
+        calls=Calls(context, intake, voter, batches),
         book=book,
         tally=tally,
         early=early,
         custody=custody,
-        settlement=Settlement(context, certificates, book, tally, early, history),
+        settlement=Settlement(context, certificates, custody, book, tally, early, history),
         archive=BlockArchive(context, certificates, intake, book, emergencies, stuck, custody),
     )

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from timecoin.crypto.merkle import merkle_root
+from timecoin.finality.context import Context
 from timecoin.finality.messages import VoteReply
 from timecoin.ledger.transaction import Transaction
 from timecoin.masternodes.active_set import ActiveSet
-from timecoin.quorum.bitmap import has_leaf
+from timecoin.quorum.bitmap import has_leaf, is_bitmap
 from timecoin.quorum.certificate import BatchCertificate, BatchVote
 from timecoin.quorum.snapshots import voter_index
+from timecoin.quorum.statement import vote_statement
 from timecoin.quorum.tally import quorum_weight
 
 
@@ -68,6 +70,8 @@ class Poll:
     """Peers that were asked, with the voting key that each had proved by then."""
     last: bool = False
     """Whether everybody has been asked."""
+    called: bool = False
+    """Whether members that are not linked here were called by gossip."""
     repeats: int = 0
     """How often those who had not voted were asked again."""
     answered: dict[bytes, None] = field(default_factory=dict)
@@ -95,7 +99,7 @@ class Poll:
     @property
     def is_exhausted(self) -> bool:
         """Whether everybody who can be asked has answered."""
-        return not self.later and len(self.answered) == len(self.asked)
+        return not self.called and not self.later and len(self.answered) == len(self.asked)
 
     def certified(self) -> tuple[int, ...]:
         """The leaves that are certified by now."""
@@ -113,3 +117,15 @@ class Poll:
                 if voter in self.votes
             ),
         )
+
+
+def vote_fault(
+    context: Context, anchor: int, root: bytes, leaf_count: int, voter: bytes, vote: VoteReply
+) -> str | None:
+    """What is wrong with the ``vote`` of ``voter`` on a batch, if anything."""
+    if not is_bitmap(vote.reject_bitmap, leaf_count):
+        return "malformed reject bitmap"
+    statement = vote_statement(context.chain_id, anchor, root, leaf_count, vote.reject_bitmap)
+    if not context.verify(voter, statement, vote.signature):
+        return "bad signature of a vote"
+    return None

@@ -47,16 +47,20 @@ def first_wave(
     order: Sequence[bytes],
     snapshots: Sequence[ActiveSet],
     extra_percent: int,
-) -> int:
-    """How many of ``order`` to ask at once, beside ``own``: until they hold Q + 10 % everywhere."""
+) -> int | None:
+    """How many of ``order`` to ask at once, beside ``own``: until they hold Q + 10 % everywhere.
+
+    None when all of them together hold less.
+    """
     held = [sum(snapshot.weights.get(key, 0) for key in own) for snapshot in snapshots]
     needed = [
         min(total, quorum_weight(total) * (100 + extra_percent) // 100)
         for total in (snapshot.total_weight for snapshot in snapshots)
     ]
-    for count, key in enumerate(order):
+    for count in range(len(order) + 1):
         if all(have >= need for have, need in zip(held, needed, strict=True)):
             return count
-        for index, snapshot in enumerate(snapshots):
-            held[index] += snapshot.weights.get(key, 0)
-    return len(order)
+        if count < len(order):
+            for index, snapshot in enumerate(snapshots):
+                held[index] += snapshot.weights.get(order[count], 0)
+    return None

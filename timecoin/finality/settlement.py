@@ -9,7 +9,7 @@ from __future__ import annotations
 from timecoin.codec import encode
 from timecoin.finality.certificates import FINALS, Certificates, Held, final_key
 from timecoin.finality.context import Context
-from timecoin.finality.custody import REPEAT
+from timecoin.finality.custody import REPEAT, Custody
 from timecoin.finality.early import Early
 from timecoin.finality.events import Status, StatusChanged
 from timecoin.finality.history import History
@@ -28,7 +28,7 @@ from timecoin.finality.parameters import (
 )
 from timecoin.finality.receipt_tally import Counted, ReceiptTally, holders_in
 from timecoin.finality.receipts import ReceiptBook
-from timecoin.machine import Blame, Effect, Emit, Record, Send
+from timecoin.machine import Blame, Broadcast, Effect, Emit, Record, Send, Spread
 from timecoin.quorum.bitmap import is_bitmap
 from timecoin.quorum.certificate import CertificateError, ReceiptSet, check_receipt_set
 from timecoin.quorum.snapshots import voter_index
@@ -43,6 +43,7 @@ class Settlement:
         self,
         context: Context,
         certificates: Certificates,
+        custody: Custody,
         book: ReceiptBook,
         tally: ReceiptTally,
         early: Early,
@@ -50,6 +51,7 @@ class Settlement:
     ) -> None:
         self._context = context
         self._certificates = certificates
+        self._custody = custody
         self._book = book
         self._tally = tally
         self._early = early
@@ -72,6 +74,8 @@ class Settlement:
             touched[held.key] = held
         memo: dict[bytes, bool] = {}
         for item in touched.values():
+            effects += self._custody.pass_on(item)
+            effects += self._pass_final(item)
             before = item.receipt
             effects += self._receipt(item, memo, now_ms)
             if item.receipt is None:
@@ -87,14 +91,18 @@ class Settlement:
         effects: list[Effect] = []
         made: list[SignedReceipt] = []
         memo: dict[bytes, bool] = {}
+        back: dict[bytes, list[SignedReceipt]] = {}
+        staked = dict.fromkeys(self._context.committee.staked_peers())
         for held in self._certificates.all():
             effects += self._receipt(held, memo, now_ms)
             if held.receipt is not None:
                 made.append(held.receipt)
                 held.told_tip = held.receipt.tip
-        for start in range(0, len(made), MAX_RECEIPTS):
-            page = Receipts(tuple(made[start : start + MAX_RECEIPTS]))
+                if held.source is not None and held.source not in staked and not held.is_final:
+                    back.setdefault(held.source, []).append(held.receipt)
+        for page in _pages(made):
             effects += self._context.committee.to_staked(page)
+        effects += [Send(peer, page) for peer, items in back.items() for page in _pages(items)]
         return effects
 
     def repeat(self, key: bytes, now_ms: int) -> list[Effect]:
@@ -109,15 +117,23 @@ class Settlement:
         held.repeats += 1
         self._context.schedule.put((REPEAT, key), now_ms + self._context.jitter(pause_ms))
         question = GetCertificate(held.certificate.root)
-        asked: list[Effect] = [Send(peer, question) for peer in committee.some_staked(1)]
-        return self._tell(held) + asked
+        asked: list[Effect] = [Send(peer, question) for peer in committee.some_peers(1)]
+        effects = self._custody.pass_on(held, whole=False) + self._pass_final(held)
+        if held.receipt is not None and not committee.sees_all:
+            held.told_tip = held.receipt.tip
+            return [*effects, Broadcast(Receipts((held.receipt,))), *asked]
+        return effects + self._tell(held) + asked
 
     def _tell(self, held: Held) -> list[Effect]:
-        """Send this node's receipt to all members."""
+        """Send this node's receipt to all linked members, and on its way to the collector."""
         if held.receipt is None:
             return []
         held.told_tip = held.receipt.tip
-        return self._context.committee.to_staked(Receipts((held.receipt,)))
+        message = Receipts((held.receipt,))
+        effects = self._context.committee.to_staked(message)
+        if held.source is not None and held.source not in self._context.committee.staked_peers():
+            effects.append(Send(held.source, message))
+        return effects
 
     def _receipt(self, held: Held, memo: dict[bytes, bool], now_ms: int) -> list[Effect]:
         receipt, effects = self._book.sign(held, memo)
@@ -134,10 +150,8 @@ class Settlement:
         self, peer: bytes, items: tuple[SignedReceipt, ...], now_ms: int
     ) -> list[Effect]:
         """Receipts, the sender's own or passed on; each signature is checked once."""
-        committee = self._context.committee
-        if committee.voter(peer, committee.current()) is None:
-            return [Blame(peer, UNSOLICITED_POINTS, "receipts from no member")]
         effects: list[Effect] = []
+        fresh: list[tuple[Held, SignedReceipt]] = []
         ahead: dict[int, list[SignedReceipt]] = {}
         unknown: dict[bytes, None] = {}
         changed: dict[tuple[bytes, int], Held] = {}
@@ -148,29 +162,55 @@ class Settlement:
             elif item.tip > self._context.chain.tip_height:
                 ahead.setdefault(item.tip, []).append(item)
             elif not held.is_final:
-                fault = self._take(held, item)
-                if fault is not None:
-                    effects.append(Blame(peer, *fault))
+                taken = self._take(held, item)
+                if isinstance(taken, tuple):
+                    effects.append(Blame(peer, *taken))
                     break
-                changed[held.key, item.tip] = held
+                if taken:
+                    changed[held.key, item.tip] = held
+                    fresh.append((held, item))
+        effects += self._carry_on(peer, fresh, now_ms)
         for (_, tip), held in changed.items():
             effects += self._count(held, tip, now_ms)
         for tip, waiting in ahead.items():
             self._early.put(tip, peer, Receipts(tuple(waiting)))
         return effects + self._context.questions.ask(peer, unknown, now_ms)
 
-    def _take(self, held: Held, item: SignedReceipt) -> tuple[int, str] | None:
-        """Count one receipt, or say what is wrong with it and how bad that is."""
+    def _carry_on(
+        self, peer: bytes, fresh: list[tuple[Held, SignedReceipt]], now_ms: int
+    ) -> list[Effect]:
+        """Others' receipts go on to the collector the way their certificate has come; when that has
+        brought no quorum in time, to everybody."""
+        back: dict[bytes, list[SignedReceipt]] = {}
+        by_author: dict[bytes, list[SignedReceipt]] = {}
+        for held, item in fresh:
+            if held.collector:
+                continue
+            source = held.source
+            lost = source is None or not self._context.committee.is_linked(source)
+            if lost or now_ms - held.stored_ms >= self._context.params.repoll_ms:
+                by_author.setdefault(item.voter, []).append(item)
+            elif source is not None and source != peer:
+                back.setdefault(source, []).append(item)
+        effects: list[Effect] = [
+            Send(source, Receipts(tuple(items))) for source, items in back.items()
+        ]
+        for author, items in by_author.items():
+            effects.append(Spread(Receipts(tuple(items)), author, (peer,)))
+        return effects
+
+    def _take(self, held: Held, item: SignedReceipt) -> tuple[int, str] | bool:
+        """Count one receipt; whether it was new, or what is wrong with it and how bad that is."""
         count = held.certificate.leaf_count
         if item.leaf_count != count or not is_bitmap(item.stored_bitmap, count):
             return MALFORMED_POINTS, "receipt does not fit its batch"
         snapshots = self._context.committee.receipt_snapshots(item.tip)
         if snapshots is None:
-            return None
+            return False
         if not any(item.voter in snapshot.weights for snapshot in snapshots):
             return UNSOLICITED_POINTS, "receipt of no member"
         if self._tally.is_counted(held.key, item.tip, item.voter, item.stored_bitmap):
-            return None
+            return False
         statement = stored_statement(
             self._context.chain_id, item.tip, item.anchor, item.root, count, item.stored_bitmap
         )
@@ -178,7 +218,7 @@ class Settlement:
             return BAD_SIGNATURE_POINTS, "bad signature of a receipt"
         counted = Counted(item.stored_bitmap, item.signature)
         self._tally.add(held.key, item.tip, item.voter, counted)
-        return None
+        return True
 
     def on_finalized(self, peer: bytes, receipts: ReceiptSet, now_ms: int) -> list[Effect]:
         """A quorum of receipts that somebody else has gathered."""
@@ -187,7 +227,7 @@ class Settlement:
             return self._context.questions.ask(peer, (receipts.root,), now_ms)
         if receipts.leaf_count != held.certificate.leaf_count:
             return [Blame(peer, MALFORMED_POINTS, "receipts do not fit their batch")]
-        if held.is_final:
+        if held.is_final and held.final_passed_on:
             return []
         if receipts.tip > self._context.chain.tip_height:
             self._early.put(receipts.tip, peer, Finalized(receipts))
@@ -199,8 +239,22 @@ class Settlement:
             check_receipt_set(receipts, snapshots, self._context.chain_id, self._context.verify)
         except CertificateError as error:
             return [Blame(peer, BAD_SIGNATURE_POINTS, f"receipts: {error}")]
+        known = len(held.final)
         self._add_all(held, receipts)
-        return self._count(held, receipts.tip, now_ms, source=peer)
+        effects = self._count(held, receipts.tip, now_ms, source=peer)
+        if len(held.final) > known or not held.final_passed_on:
+            held.final_to_pass = receipts
+        return effects + self._pass_final(held, peer)
+
+    def _pass_final(self, held: Held, peer: bytes | None = None) -> list[Effect]:
+        """Let gossip carry on the receipt quorum that waits for that, after its certificate."""
+        receipts = held.final_to_pass
+        if receipts is None or not held.passed_on:
+            return []
+        held.final_to_pass, held.final_passed_on = None, True
+        origin = held.source if peer is None else peer
+        author = self._context.committee.key_of(origin)
+        return [Spread(Finalized(receipts), author, () if origin is None else (origin,))]
 
     def _add_all(self, held: Held, receipts: ReceiptSet) -> None:
         snapshots = self._context.committee.receipt_snapshots(receipts.tip) or ()
@@ -232,12 +286,15 @@ class Settlement:
             effects += self._announce(txid, now_ms)
         if held.is_final:
             self._context.schedule.drop((REPEAT, held.key))
-        if source is None and held.collector:
-            effects += self._context.committee.to_staked(Finalized(receipts))
-        elif source is None and held.receipt is not None and held.told_tip != held.receipt.tip:
+        if source is not None:
+            return effects
+        if held.collector:
+            held.final_to_pass = receipts
+            return effects + self._pass_final(held)
+        if held.receipt is not None and held.told_tip != held.receipt.tip:
             # Counted without the collector: others need this receipt as this node needed theirs.
             effects += self._tell(held)
-        return effects + self._context.committee.to_followers(Finalized(receipts), skip=source)
+        return effects + self._context.committee.to_followers(Finalized(receipts))
 
     def _announce(self, txid: bytes, now_ms: int) -> list[Effect]:
         """Report ``txid`` once as final, when it is and its body is here."""
@@ -263,3 +320,10 @@ class Settlement:
         for txid, leaf in held.waiting.items():
             if has_quorum(holders_in(receipts, leaf, snapshots), snapshots):
                 held.final[txid] = self._announced[txid] = None
+
+
+def _pages(items: list[SignedReceipt]) -> list[Receipts]:
+    return [
+        Receipts(tuple(items[start : start + MAX_RECEIPTS]))
+        for start in range(0, len(items), MAX_RECEIPTS)
+    ]

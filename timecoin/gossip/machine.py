@@ -130,8 +130,8 @@ class Gossip:
         self._wanted.pop(name, None)
         item.author = what.author
         item.heard = True
+        own = what.author is None and not item.has
         item.has.update(dict.fromkeys(what.skip, False))
-        own = len(item.has) == len(what.skip)
         self._items.hold(item, message, len(payload))
         pushed: list[Effect] = []
         strangers = 0

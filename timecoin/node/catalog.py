@@ -16,12 +16,15 @@ from timecoin.consensus.messages import (
 )
 from timecoin.finality.messages import (
     Answer,
+    CallVotes,
     Certified,
     Finalized,
     GetCertificate,
+    Pending,
     Query,
     Receipts,
     Relay,
+    ReturnVote,
 )
 from timecoin.gossip.messages import Announce, Fetch, Neighbours
 from timecoin.masternodes.messages import Beats, Leaves
@@ -67,11 +70,14 @@ MESSAGES: dict[int, Known] = {
     26: Known(Neighbours, LISTS, Owner.GOSSIP),
     32: Known(Query, BODIES, Owner.FINALITY),
     33: Known(Answer, LISTS, Owner.FINALITY),
-    34: Known(Certified, FRAME, Owner.FINALITY),
-    35: Known(Receipts, LISTS, Owner.FINALITY),
-    36: Known(Finalized, LISTS, Owner.FINALITY),
+    34: Known(Certified, FRAME, Owner.FINALITY, spreads=True),
+    35: Known(Receipts, LISTS, Owner.FINALITY, spreads=True),
+    36: Known(Finalized, LISTS, Owner.FINALITY, spreads=True),
     37: Known(GetCertificate, SMALL, Owner.FINALITY),
     38: Known(Relay, FRAME, Owner.FINALITY),
+    39: Known(Pending, FRAME, Owner.FINALITY, spreads=True),
+    40: Known(CallVotes, BODIES, Owner.FINALITY, spreads=True),
+    41: Known(ReturnVote, SMALL, Owner.FINALITY),
     48: Known(CandidateMessage, SMALL, Owner.CONSENSUS, spreads=True),
     49: Known(Proposal, MAX_PROPOSAL_BYTES, Owner.CONSENSUS, spreads=True),
     50: Known(BlockVote, SMALL, Owner.CONSENSUS, spreads=True),

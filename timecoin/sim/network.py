@@ -8,7 +8,7 @@ A cut link goes down on both sides and comes up again when it is healed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -37,11 +37,16 @@ class SimNetwork:
         self._trace = trace
         self._ports: dict[bytes, SimPort] = {}
         self._cut: dict[tuple[bytes, bytes], None] = {}
+        self._edges: dict[tuple[bytes, bytes], None] | None = None
         self._last_arrival: dict[tuple[bytes, bytes], float] = {}
         self.observers: list[Callable[[int, bytes], None]] = []
         """Called with (kind, payload) of every frame that is sent."""
         self.messages: Counter[int] = Counter()
         self.bytes = 0
+
+    def join_only(self, edges: Iterable[tuple[bytes, bytes]]) -> None:
+        """Link nobody but these pairs; without this call everybody is linked with everybody."""
+        self._edges = {_pair(first, second): None for first, second in edges}
 
     def attach(self, node_id: bytes, masternode: bytes | None, skew_ms: int = 0) -> SimPort:
         """The network side of a (re)started node; its links come up when it calls ``start``.
@@ -67,8 +72,9 @@ class SimNetwork:
                 other.hear_down(port.node_id)
 
     def linked(self, first: bytes, second: bytes) -> bool:
-        """Whether nothing cuts the two off from each other."""
-        return _pair(first, second) not in self._cut
+        """Whether the two are neighbours and nothing cuts them off from each other."""
+        pair = _pair(first, second)
+        return pair not in self._cut and (self._edges is None or pair in self._edges)
 
     def cut(self, first: bytes, second: bytes) -> None:
         """Cut the link between two nodes."""
@@ -83,7 +89,7 @@ class SimNetwork:
 
     def heal(self, first: bytes, second: bytes) -> None:
         """Restore the link between two nodes."""
-        if self.linked(first, second):
+        if _pair(first, second) not in self._cut:
             return
         del self._cut[_pair(first, second)]
         self._trace.note(self.clock.seconds(), "heal", first[:4], second[:4])

@@ -21,6 +21,7 @@ from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
 from timecoin.sim.clock import SimClock, SkewedClock
 from timecoin.sim.network import LinkQuality, SimNetwork, SimPort
+from timecoin.sim.topology import random_regular
 from timecoin.sim.trace import Trace
 from timecoin.sim.workload import USER_COINS_UNITS, Users
 from timecoin.store.memory import MemoryEngine
@@ -35,6 +36,10 @@ class WorldSettings:
     """What a run looks like, beside its seed."""
 
     nodes: int = 3
+    validators: int | None = None
+    """How many of the nodes are members of the active set; None for all."""
+    degree: int | None = None
+    """Links of each node in a random graph; None links everybody with everybody."""
     slot_ms: int = 10_000
     users: int = 50
     quality: LinkQuality = field(default_factory=LinkQuality)
@@ -43,15 +48,17 @@ class WorldSettings:
 
 
 class SimNode:
-    """One validator of the world: its keys, its disk, and while it runs its process."""
+    """One node of the world: its keys, its disk, and while it runs its process."""
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: World, number: int, votes: bool) -> None:
+        """``votes``: whether it is a validator."""
         rng = world.rng(f"keys/{number}")
         self.number = number
         self.node_id = rng.randbytes(32)
         self.voting_key = SigningKey(rng.randbytes(32))
         self.vrf_seed = rng.randbytes(32)
         self.payout_hash = hash160(SigningKey(rng.randbytes(32)).public)
+        self.votes = votes
         self.engine = MemoryEngine()
         self.lives = 0
         self.skew_ms = 0
@@ -82,7 +89,8 @@ class SimNode:
         world = self._world
         life = self.lives
         self.lives += 1
-        port = world.network.attach(self.node_id, self.voting_key.public, self.skew_ms)
+        proved = self.voting_key.public if self.votes else None
+        port = world.network.attach(self.node_id, proved, self.skew_ms)
 
         def offload(work: Callable[[], None], done: Callable[[], None]) -> None:
             def finish() -> None:
@@ -102,8 +110,9 @@ class SimNode:
             on_crash=world.crashed,
         )
         self._port = port
+        identity = Identity(self.voting_key, self.vrf_seed) if self.votes else None
         self.node = build_node(
-            NodeSettings(world.genesis, identity=Identity(self.voting_key, self.vrf_seed)),
+            NodeSettings(world.genesis, identity=identity),
             runtime,
         )
         world.watch(self)
@@ -135,7 +144,13 @@ class World:
         self.trace = Trace(write)
         self.network = SimNetwork(self.clock, self.rng("network"), settings.quality, self.trace)
         self.users = Users(settings.users, self.rng("users"))
-        self.nodes = [SimNode(self, number) for number in range(settings.nodes)]
+        voting = settings.nodes if settings.validators is None else settings.validators
+        self.nodes = [SimNode(self, number, number < voting) for number in range(settings.nodes)]
+        if settings.degree is not None:
+            edges = random_regular(settings.nodes, settings.degree, self.rng("topology"))
+            self.network.join_only(
+                (self.nodes[one].node_id, self.nodes[other].node_id) for one, other in edges
+            )
         self.genesis = Genesis(
             version=1,
             network=params.Network.DEVNET,
@@ -143,7 +158,7 @@ class World:
             slot_ms=settings.slot_ms,
             base_reward=params.UNITS_PER_TIME,
             validators=tuple(
-                sorted((node.validator() for node in self.nodes), key=lambda v: v.pubkey)
+                sorted((n.validator() for n in self.nodes if n.votes), key=lambda v: v.pubkey)
             ),
             allocations=tuple(Allocation(user, USER_COINS_UNITS) for user in self.users.hashes),
         )
