@@ -66,6 +66,7 @@ class Transition:
         self._staked_churn = Churn(parent.total_weight)
         self._free_churn = Churn(self._free_count)
         self._jailed: dict[bytes, None] = {}
+        self._changed = False
 
     def member(self, pubkey: bytes) -> Member | None:
         """The member ``pubkey`` as the set stands now."""
@@ -92,6 +93,7 @@ class Transition:
             raise RuleBroken("bad-evidence", f"{pubkey.hex()} is not to be jailed (again)")
         if pubkey in self._members:
             self._replace(pubkey, None, exempt=True)
+        self._changed = True
         self._jailed[pubkey] = None
         until = self._height + self._terms.jail_blocks
         for key, row in self._departed.items():
@@ -145,12 +147,11 @@ class Transition:
     def finish(self) -> ActiveSet:
         """avs(h): ``parent`` itself when nothing has changed."""
         self._drop_free()
+        if not self._changed and all(self._is_needed(row) for row in self._parent.departed):
+            return self._parent
         members = tuple(self._members[pubkey] for pubkey in sorted(self._members))
         rows = (self._departed[key] for key in sorted(self._departed))
-        departed = tuple(row for row in rows if self._is_needed(row))
-        if (members, departed) == (self._parent.members, self._parent.departed):
-            return self._parent
-        return ActiveSet(members, departed)
+        return ActiveSet(members, tuple(row for row in rows if self._is_needed(row)))
 
     def _drop_free(self) -> None:
         """Free members are at most as many as staked ones: who joined last goes."""
@@ -178,6 +179,7 @@ class Transition:
         refusal = self._refusal(pubkey, new, exempt)
         if refusal is not None:
             raise refusal
+        self._changed = True
         old = self._members.pop(pubkey, None)
         if not exempt:
             self._staked_churn.add(pubkey, _staked(old) + _staked(new))
