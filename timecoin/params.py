@@ -130,6 +130,9 @@ SLOT_EARLY_MS = 15_000
 MAX_CLOCK_OFFSET_MS = 10_000
 """A node whose clock is further from its peers' neither proposes nor witnesses."""
 MAX_FRAME_BYTES = 10_000_000
+MAX_BANS = 4_096
+OUTBOUND_SLOTS = 8
+"""Links that a node opens by its own choice, besides those to its configured peers."""
 
 
 @dataclass(frozen=True, slots=True)

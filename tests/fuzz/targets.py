@@ -97,7 +97,7 @@ def fuzz_frames(data: bytes) -> None:
 
 
 def _frames(pieces: list[bytes]) -> tuple[list[Frame], bool]:
-    buffer = FrameBuffer()
+    buffer = FrameBuffer({66: 100_000})
     buffer.allow_large()
     found: list[Frame] = []
     for piece in pieces:

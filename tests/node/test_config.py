@@ -54,7 +54,8 @@ class DefaultTests(ConfigCase):
         self.assertEqual(config.rpc.bind, (("127.0.0.1", 24001),))
         self.assertEqual(config.rpc.cookie_path, config.datadir / ".cookie")
         self.assertEqual(config.rpc.logins, ())
-        self.assertEqual(config.peers, ())
+        self.assertEqual((config.peers, config.seeds, config.external), ((), (), None))
+        self.assertTrue(config.discover)
         self.assertIsNone(config.validator_id)
         self.assertIsNone(config.genesis_path)
         self.assertEqual(config.log_levels, LevelSetting("info", {}))
@@ -91,6 +92,9 @@ class SourceTests(ConfigCase):
             bind=127.0.0.2
             port=8001
             peers=localhost:8002, [::1]:8003
+            externalip=203.0.113.7:9
+            dnsseeds=seed.example.org, other.example.org:7
+            discover=0
             maxconnections=9
             datadir=/data
             rpc-bind=127.0.0.1:8081,[::1]:8082,127.0.0.3
@@ -115,6 +119,12 @@ class SourceTests(ConfigCase):
         self.assertEqual(config.validator_id, "validator1")
         self.assertEqual((config.listen_host, config.listen_port), ("127.0.0.2", 8001))
         self.assertEqual(config.peers, (PeerAddress("localhost", 8002), PeerAddress("::1", 8003)))
+        self.assertEqual(config.external, PeerAddress("203.0.113.7", 9))
+        self.assertEqual(
+            config.seeds,
+            (PeerAddress("seed.example.org", 24200), PeerAddress("other.example.org", 7)),
+        )
+        self.assertFalse(config.discover)
         self.assertEqual(config.max_connections, 9)
         self.assertEqual(config.datadir, Path("/data"))
         self.assertEqual(
@@ -136,6 +146,10 @@ class SourceTests(ConfigCase):
     def test_the_command_line_wins(self) -> None:
         config = self.load("port=1\nrpcallowip=192.0.2.1\nmaxconnections=3", port="2")
         self.assertEqual((config.listen_port, config.max_connections), (2, 3))
+
+    def test_external_port_is_the_own_one_unless_given(self) -> None:
+        config = self.load("port=7\nexternalip=2001:db8::1")
+        self.assertEqual(config.external, PeerAddress("2001:db8::1", 7))
 
     def test_a_relative_path_is_made_absolute(self) -> None:
         self.assertEqual(self.load(datadir="here").datadir, Path.cwd() / "here")

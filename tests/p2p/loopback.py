@@ -10,8 +10,9 @@ from typing import cast
 from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import (
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
@@ -24,17 +25,24 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from tests.p2p.wire import CHAIN, Told
+from tests.p2p.wire import CHAIN, Rows, Told
 from timecoin.codec import encode
 from timecoin.crypto.keys import SigningKey
 from timecoin.p2p import connector
 from timecoin.p2p.address import PeerAddress
+from timecoin.p2p.explorer import Resolve
 from timecoin.p2p.framing import Frame, FrameBuffer, encode_frame
+from timecoin.p2p.links import LinkLimits
 from timecoin.p2p.messages import HELLO, SERVICE_VALIDATOR, Hello
 from timecoin.p2p.ports import PeerInfo
 from timecoin.p2p.service import PeerService, PeerSettings
 from timecoin.p2p.tls import NodeTls
 from timecoin.params import PROTOCOL_VERSION
+
+
+def no_names(name: str) -> Deferred[list[str]]:
+    """DNS that knows nobody."""
+    return fail(DNSLookupError(name))
 
 
 class Node:
@@ -48,9 +56,13 @@ class Node:
         port: int = 0,
         chain_id: bytes = CHAIN,
         votes: bool = False,
-        max_inbound: int = 125,
+        limits: LinkLimits | None = None,
+        rows: Rows | None = None,
+        seeds: tuple[PeerAddress, ...] = (),
+        resolve: Resolve = no_names,
     ) -> None:
-        """``number`` makes the keys; ``peers`` are ports on loopback."""
+        """``number`` makes the keys; ``peers`` are ports on loopback; ``rows`` outlive a node."""
+        self.rows = Rows() if rows is None else rows
         self.voting_key = SigningKey(bytes([number + 100]) * 32) if votes else None
         self.told = Told()
         self.service = PeerService(
@@ -61,12 +73,15 @@ class Node:
                 listen_port=port,
                 peers=tuple(PeerAddress("127.0.0.1", peer) for peer in peers),
                 agent=f"node/{number}",
-                max_inbound=max_inbound,
+                limits=limits or LinkLimits(),
+                seeds=seeds,
             ),
             bytes([number]) * 32,
             self.voting_key,
             random.Random(number),
             os.urandom,
+            self.rows,
+            resolve,
         )
         self.service.set_listener(self.told)
 
@@ -119,7 +134,7 @@ class RawClient(Protocol):
         self.lost: Deferred[str] = Deferred()
         """Fires with the name of the reason's class."""
         self.frames: list[Frame] = []
-        self._buffer = FrameBuffer()
+        self._buffer = FrameBuffer({})
         self._buffer.allow_large()
 
     @property

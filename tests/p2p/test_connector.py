@@ -8,17 +8,17 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.p2p.wire import local_end
+from tests.p2p.wire import local_end, make_links
+from timecoin.p2p.calling import Caller
 from timecoin.p2p.connector import FIRST_PAUSE_MS, MAX_PAUSE_MS, Connector
-from timecoin.p2p.links import Links
 from timecoin.p2p.tls import NodeTls
 
 
 def connector(seed: int) -> Connector:
     """One with the given randomness."""
-    links = Links(Clock(), local_end(bytes(32)), 1)
-    tls = NodeTls(b"\x01" * 32)
-    return Connector(reactor, tls, links, random.Random(seed))
+    links = make_links(Clock(), local_end(bytes(32)))
+    caller = Caller(reactor, NodeTls(b"\x01" * 32), links)
+    return Connector(caller, random.Random(seed))
 
 
 class PauseTests(SynchronousTestCase):

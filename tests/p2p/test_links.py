@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.p2p.wire import FakeRemote, Told, local_end
+from tests.p2p.wire import FakeRemote, Told, local_end, make_links
 from timecoin.codec import decode
-from timecoin.p2p.links import Links
+from timecoin.p2p.links import LinkLimits
 from timecoin.p2p.messages import GOODBYE, HELLO, Goodbye, Hello
 from timecoin.p2p.peer import Peer
 from timecoin.p2p.reputation import BAN_MS
@@ -26,7 +26,7 @@ class LinksTests(SynchronousTestCase):
     def begin(self, own_id: bytes) -> None:
         """An empty table of the node ``own_id``."""
         self.clock = Clock()
-        self.links = Links(self.clock, local_end(own_id), 3)
+        self.links = make_links(self.clock, local_end(own_id), LinkLimits(max_inbound=3))
         self.told = Told()
         self.links.listener = self.told
 
@@ -109,22 +109,23 @@ class LinksTests(SynchronousTestCase):
         self.assertEqual([frame.kind for frame in refused.heard()], [GOODBYE])
         self.assertEqual(self.told.events, [("up", remote.node_id), ("down", remote.node_id)])
         self.clock.advance(BAN_MS / 1000)
-        self.assertIsNone(self.links.refusal(remote.node_id))
+        self.assertIsNone(self.links.refusal(remote.node_id, b""))
         self.call(True)
         self.assertEqual(len(self.links.infos()), 1)
 
     def test_blame_of_someone_gone(self) -> None:
         """Is kept for its return."""
         self.links.blame(SEED, 60, "earlier")
-        self.assertEqual(self.links.refusal(SEED), "banned")
+        self.assertEqual(self.links.refusal(SEED, b""), "banned")
 
-    def test_room_is_counted_by_inbound_connections(self) -> None:
-        """Accepted ones count from TCP on, called ones do not."""
-        self.call(False)
-        remotes = [FakeRemote(Peer(self.links, True), bytes([n]) * 32) for n in (5, 6, 7)]
-        self.assertFalse(self.links.has_inbound_room())
-        remotes[0].hang_up()
-        self.assertTrue(self.links.has_inbound_room())
+    def test_full_house(self) -> None:
+        """Inbound links beyond the limit cost one of them, called ones never; the rest stay."""
+        called = self.call(False, seed=b"\x08" * 32)
+        remotes = [self.call(True, seed=bytes([n]) * 32) for n in range(20, 26)]
+        self.assertEqual(sum(info.inbound for info in self.links.infos()), 3)
+        self.assertIn(called.node_id, [info.node_id for info in self.links.infos()])
+        said = [self.last_words(remote) for remote in remotes]
+        self.assertEqual(said.count("full"), 3)
 
     def test_height_and_port_are_in_later_hellos(self) -> None:
         """A hello carries what is true when it is sent."""

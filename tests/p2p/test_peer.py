@@ -7,12 +7,12 @@ from unittest.mock import patch
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.p2p.wire import FakeRemote, Told, local_end, quiet
+from tests.p2p.wire import FakeRemote, Told, local_end, make_links, quiet
 from timecoin.codec import decode, encode
 from timecoin.p2p import peer as peer_module
 from timecoin.p2p.framing import Frame, encode_frame
-from timecoin.p2p.links import Links
 from timecoin.p2p.messages import GOODBYE, HELLO, PING, PONG, Goodbye, Ping, Pong
+from timecoin.p2p.outgoing import Outgoing
 from timecoin.p2p.peer import CLOSE_TIMEOUT_MS, Peer
 from timecoin.p2p.session import (
     HELLO_TIMEOUT_MS,
@@ -36,11 +36,23 @@ class PeerTests(SynchronousTestCase):
     def setUp(self) -> None:
         """TCP is up."""
         self.clock = Clock()
-        self.links = Links(self.clock, local_end(OWN), 125)
+        self.links = make_links(self.clock, local_end(OWN))
         self.told = Told()
         self.links.listener = self.told
         self.peer = Peer(self.links, inbound=True)
         self.remote = FakeRemote(self.peer, OTHER)
+
+    def fill(self) -> None:
+        """The transport takes no more."""
+        producer = self.remote.transport.producer
+        assert isinstance(producer, Outgoing)
+        producer.pauseProducing()
+
+    def drain(self) -> None:
+        """The transport has room."""
+        producer = self.remote.transport.producer
+        assert isinstance(producer, Outgoing)
+        producer.resumeProducing()
 
     def up(self) -> None:
         """The link is up and nothing is left to read."""
@@ -121,7 +133,9 @@ class PeerTests(SynchronousTestCase):
         self.peer.dataReceived(b"\xff\xff\xff\xff" + encode_frame(20, b"late"))
         self.assertIn("exceeds", goodbye_of(self.remote.heard()[-1]))
         self.assertEqual(self.told.events[-1], ("down", self.remote.node_id))
-        self.assertEqual(self.links._reputation.score(self.remote.node_id, 0), -VIOLATION_POINTS)
+        self.assertEqual(
+            self.links.memory.reputation.score(self.remote.node_id, 0), -VIOLATION_POINTS
+        )
         self.remote.say(20, b"later")
         self.assertEqual(self.told.events[-1], ("down", self.remote.node_id))
 
@@ -161,11 +175,11 @@ class PeerTests(SynchronousTestCase):
     def test_slow_reader_waits_in_order(self) -> None:
         """While the transport is full nothing is written; then all, joined and in order."""
         self.up()
-        self.peer.pauseProducing()
+        self.fill()
         for number in range(50):
             self.links.send(self.remote.node_id, 20, bytes([number]))
         self.assertEqual(self.remote.transport.writes, [])
-        self.peer.resumeProducing()
+        self.drain()
         self.assertEqual(len(self.remote.transport.writes), 1)
         self.assertEqual([f.payload[0] for f in self.remote.heard()], list(range(50)))
         self.links.send(self.remote.node_id, 20, b"\x32")
@@ -174,19 +188,19 @@ class PeerTests(SynchronousTestCase):
     def test_resume_stops_when_the_transport_is_full_again(self) -> None:
         """What waits is handed over in portions."""
         self.up()
-        self.peer.pauseProducing()
+        self.fill()
         for _ in range(4):
             self.links.send(self.remote.node_id, 20, bytes(100_000))
         write = self.remote.transport.write
 
         def write_and_fill(data: bytes) -> None:
             write(data)
-            self.peer.pauseProducing()
+            self.fill()
 
         self.remote.transport.write = write_and_fill  # type: ignore[method-assign]
-        self.peer.resumeProducing()
+        self.drain()
         self.assertEqual(len(self.remote.heard()), 2)
-        self.peer.resumeProducing()
+        self.drain()
         self.assertEqual(len(self.remote.heard()), 2)
 
     def test_too_slow_reader_is_cut_off(self) -> None:
@@ -194,16 +208,16 @@ class PeerTests(SynchronousTestCase):
         self.up()
         with patch.object(peer_module, "MAX_WAITING_BYTES", 10_000):
             for _ in range(5):
-                self.peer.pauseProducing()
+                self.fill()
                 self.links.send(self.remote.node_id, 20, bytes(9_000))
-                self.peer.resumeProducing()
+                self.drain()
             self.assertEqual(len(self.links.infos()), 1)
-            self.peer.pauseProducing()
+            self.fill()
             self.links.send(self.remote.node_id, 20, bytes(9_000))
             self.links.send(self.remote.node_id, 20, bytes(9_000))
         self.assertEqual(self.links.infos(), [])
         self.assertEqual(self.told.events[-1], ("down", self.remote.node_id))
-        self.assertEqual(self.links._reputation.score(self.remote.node_id, 0), 0)
+        self.assertEqual(self.links.memory.reputation.score(self.remote.node_id, 0), 0)
 
     def test_frames_above_the_link_only(self) -> None:
         """The layers above cannot speak for the link."""

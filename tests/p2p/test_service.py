@@ -16,6 +16,7 @@ from timecoin.crypto.keys import SigningKey
 from timecoin.p2p import connector
 from timecoin.p2p import peer as peer_module
 from timecoin.p2p.framing import MAX_PAYLOAD_BYTES
+from timecoin.p2p.links import LinkLimits
 from timecoin.p2p.messages import (
     GOODBYE,
     STAKE_PROOF,
@@ -137,7 +138,7 @@ class RefusalTests(LoopbackCase):
         await self.until(lambda: self.logged("is this node itself"))
         await self.until(lambda: node.connections() == 0)
         self.assertEqual(node.told.events, [])
-        (loop,) = node.service._connector._loops
+        (loop,) = node.service._connector._loops.values()
         self.assertTrue(loop.called)
 
     async def test_stake_proof_is_good_on_its_own_link_only(self) -> None:
@@ -177,7 +178,7 @@ class RefusalTests(LoopbackCase):
             client = await self.raw(node)
             client.greet()
             await self.until(lambda: node.connections() == len(node.service.peers()) == 1)
-            client.write(b"\x07\x00\x00\x00\x14\x01zzzzz")
+            client.write(b"\x07\x00\x00\x00\x14\x02zzzzz")
             await client.lost
             self.assertIn("unknown flags", goodbyes(client)[0])
         client = await self.raw(node)
@@ -209,15 +210,22 @@ class RefusalTests(LoopbackCase):
         self.assertTrue(self.logged(f"blamed {VIOLATION_POINTS}"))
 
     async def test_no_more_inbound_than_there_is_room(self) -> None:
-        """The one too many is closed before TLS; room that becomes free is used again."""
-        node = self.start(Node(1, max_inbound=1))
+        """One too many ends a link, with a reason; room that becomes free is used again."""
+        node = self.start(Node(1, limits=LinkLimits(max_inbound=1)))
         first = await self.raw(node)
-        second = await self.connect(node, node.service._tls)
-        await second.lost
-        self.assertEqual(node.connections(), 1)
-        first.tls.abortConnection()
+        first.greet()
+        await self.until(node.service.peers)
+        second = await self.raw(node, 201)
+        second.greet()
+        await self.until(lambda: node.connections() == 1)
+        self.assertEqual(goodbyes(first) + goodbyes(second), ["full"])
+        for client in (first, second):
+            if not client.lost.called:
+                client.tls.abortConnection()
         await self.until(lambda: node.connections() == 0)
-        await self.raw(node, 202)
+        third = await self.raw(node, 202)
+        third.greet()
+        await self.until(node.service.peers)
 
     async def test_reader_that_stops_is_cut_off(self) -> None:
         """Frames for one that does not read wait up to a bound, then the link ends."""
@@ -277,7 +285,7 @@ class LifeTests(LoopbackCase):
         error = self.assertRaises(CannotListenError, other.service.startService)
         self.assertIn(str(one.port), str(error))
         self.assertFalse(other.service.running)
-        self.assertEqual(other.service._connector._loops, [])
+        self.assertEqual(other.service._connector._loops, {})
 
     async def test_stop_waits_until_all_is_closed(self) -> None:
         """Nothing is open afterwards, and each peer was told why."""

@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.codec import CodecError, decode, encode
 from timecoin.crypto.keys import SigningKey
-from timecoin.p2p.framing import MAX_SESSION_PAYLOAD_BYTES
 from timecoin.p2p.messages import (
     GOODBYE,
     HELLO,
+    MAX_SESSION_PAYLOAD_BYTES,
     PING,
     PONG,
     SERVICE_VALIDATOR,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator, Sequence
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet.address import IPv4Address
@@ -10,7 +13,11 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from timecoin.codec import encode
+from timecoin.crypto.keys import SigningKey
+from timecoin.p2p.discovery import Discovery
 from timecoin.p2p.framing import Frame, FrameBuffer, encode_frame
+from timecoin.p2p.links import LinkLimits, Links
+from timecoin.p2p.memory import Memory
 from timecoin.p2p.messages import HELLO, Hello
 from timecoin.p2p.peer import Peer
 from timecoin.p2p.session import LocalEnd
@@ -24,6 +31,46 @@ EXPORTER = b"\xee" * 32
 def local_end(node_id: bytes) -> LocalEnd:
     """A node without voting key on the test chain."""
     return LocalEnd(node_id, CHAIN, "timecoin/test", 1, None)
+
+
+class Rows:
+    """Rows in memory (``ports.PeerRows``)."""
+
+    def __init__(self, held: dict[bytes, bytes] | None = None) -> None:
+        """``held``: what an earlier life wrote."""
+        self.held = {} if held is None else held
+        self.batches = 0
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """In key order."""
+        return iter(sorted(self.held.items()))
+
+    def write(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """All at once."""
+        self.batches += 1
+        for key, value in rows:
+            if value is None:
+                self.held.pop(key, None)
+            else:
+                self.held[key] = value
+
+
+def zeros(count: int) -> bytes:
+    """In place of entropy."""
+    return bytes(count)
+
+
+def make_links(
+    clock: Clock,
+    local: LocalEnd,
+    limits: LinkLimits | None = None,
+    rows: Rows | None = None,
+) -> Links:
+    """A table of connections that remembers in ``rows``."""
+    memory = Memory(rows or Rows(), zeros)
+    key = SigningKey(b"\x07" * 32)
+    discovery = Discovery(key, CHAIN, 0, memory.book, random.Random(1), None)
+    return Links(clock, local, memory, limits or LinkLimits(), discovery)
 
 
 class FakeHandle:
@@ -45,9 +92,11 @@ class FakeHandle:
 class FakeTransport:
     """Records what the connection does to it."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, key: Ed25519PrivateKey, host: str) -> None:
         """``key`` is the other node's."""
         self.handle = FakeHandle(key)
+        self.host = host
+        self.producer: object = None
         self.writes: list[bytes] = []
         self.calls: list[str] = []
 
@@ -57,7 +106,7 @@ class FakeTransport:
 
     def getPeer(self) -> IPv4Address:
         """The other end."""
-        return IPv4Address("TCP", "192.0.2.7", 24200)
+        return IPv4Address("TCP", self.host, 24200)
 
     def write(self, data: bytes) -> None:
         """Record."""
@@ -69,11 +118,20 @@ class FakeTransport:
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """Record."""
+        self.producer = producer
         self.calls.append("register")
 
     def unregisterProducer(self) -> None:
         """Record."""
         self.calls.append("unregister")
+
+    def pauseProducing(self) -> None:
+        """Record."""
+        self.calls.append("pause")
+
+    def resumeProducing(self) -> None:
+        """Record."""
+        self.calls.append("resume")
 
     def loseConnection(self) -> None:
         """Record."""
@@ -87,13 +145,13 @@ class FakeTransport:
 class FakeRemote:
     """The other node of one connection."""
 
-    def __init__(self, peer: Peer, seed: bytes, nonce: int = 2) -> None:
+    def __init__(self, peer: Peer, seed: bytes, nonce: int = 2, host: str = "192.0.2.7") -> None:
         """``peer`` is the end under test; ``seed`` the other node's key."""
         self.key = Ed25519PrivateKey.from_private_bytes(seed)
         self.node_id = self.key.public_key().public_bytes_raw()
         self.nonce = nonce
         self.peer = peer
-        self.transport = FakeTransport(self.key)
+        self.transport = FakeTransport(self.key, host)
         peer.makeConnection(self.transport)
 
     def secure(self) -> None:
@@ -116,7 +174,7 @@ class FakeRemote:
 
     def heard(self) -> list[Frame]:
         """All frames that were written, after which the record is empty."""
-        buffer = FrameBuffer()
+        buffer = FrameBuffer({})
         buffer.allow_large()
         buffer.append(b"".join(self.transport.writes))
         self.transport.writes.clear()

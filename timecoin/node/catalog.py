@@ -29,6 +29,7 @@ from timecoin.finality.messages import (
 from timecoin.gossip.messages import Announce, Fetch, Neighbours
 from timecoin.masternodes.messages import Beats, Leaves
 from timecoin.mempool.messages import GetTransactions, Transactions
+from timecoin.p2p.allowance import BULK_BYTES_PER_TOKEN, KindRule
 from timecoin.quorum.evidence import MAX_EVIDENCE_BYTES, Evidence
 from timecoin.sync.messages import Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
 
@@ -45,6 +46,18 @@ class Owner(enum.Enum):
     MASTERNODES = "masternodes"
 
 
+SMALL = 4_096
+BODIES = params.QUERY_MAX_BYTES + params.MAX_TX_BYTES + SMALL
+"""A page of bodies may pass its aim by one transaction."""
+LISTS = 200_000
+FRAME = params.MAX_FRAME_BYTES - SMALL
+
+SIGNED = KindRule()
+READS_DISK = KindRule(reads_disk=True)
+PAGE = KindRule(bytes_per_token=BULK_BYTES_PER_TOKEN, unpacked_bytes=FRAME)
+"""Large and compressed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A message type as the router sees it."""
@@ -54,13 +67,9 @@ class Known:
     owner: Owner
     spreads: bool = False
     """Whether gossip may pass it on, so that copies are known by their hash."""
+    rule: KindRule = SIGNED
+    """What one costs its sender, and whether it travels compressed."""
 
-
-SMALL = 4_096
-BODIES = params.QUERY_MAX_BYTES + params.MAX_TX_BYTES + SMALL
-"""A page of bodies may pass its aim by one transaction."""
-LISTS = 200_000
-FRAME = params.MAX_FRAME_BYTES - SMALL
 
 MESSAGES: dict[int, Known] = {
     16: Known(GetTransactions, LISTS, Owner.EXCHANGE),
@@ -83,13 +92,15 @@ MESSAGES: dict[int, Known] = {
     50: Known(BlockVote, SMALL, Owner.CONSENSUS, spreads=True),
     51: Known(Votes, LISTS, Owner.CONSENSUS),
     64: Known(TipAnnounce, SMALL, Owner.SYNC),
-    65: Known(GetHeaders, SMALL, Owner.SYNC),
-    66: Known(Headers, FRAME, Owner.SYNC),
-    67: Known(GetBodies, SMALL, Owner.SYNC),
-    68: Known(Bodies, FRAME, Owner.SYNC),
+    65: Known(GetHeaders, SMALL, Owner.SYNC, rule=READS_DISK),
+    66: Known(Headers, FRAME, Owner.SYNC, rule=PAGE),
+    67: Known(GetBodies, SMALL, Owner.SYNC, rule=READS_DISK),
+    68: Known(Bodies, FRAME, Owner.SYNC, rule=PAGE),
     80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
     81: Known(Beats, LISTS, Owner.MASTERNODES),
     82: Known(Leaves, LISTS, Owner.MASTERNODES),
 }
 
 KIND_OF: dict[type[Wire], int] = {known.type: kind for kind, known in MESSAGES.items()}
+
+KIND_RULES: dict[int, KindRule] = {kind: known.rule for kind, known in MESSAGES.items()}

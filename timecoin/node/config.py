@@ -58,6 +58,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("bind", values.host, "address to listen on for peers [0.0.0.0; devnet 127.0.0.1]"),
     Option("port", values.port, "port for peers [24000, testnet 24100, devnet 24200]"),
     Option("peers", values.peer_list, "HOST:PORT,...: nodes to stay linked with"),
+    Option("externalip", values.external, "ADDRESS[:PORT] that others reach this node at"),
+    Option("dnsseeds", values.seed_list, "HOST[:PORT],...: names that DNS resolves to nodes"),
+    Option("discover", values.switch, "1 or 0: call nodes that are not configured [1]"),
     Option("maxconnections", values.count(1, 100_000), "inbound peers [125]"),
     Option("datadir", values.path, "data directory [~/.timecoin/NETWORK]"),
     Option("rpc-bind", values.rpc_bind, "HOST:PORT,... for RPC [127.0.0.1:24001, 24101, 24201]"),
@@ -114,6 +117,9 @@ class NodeConfig:
     listen_host: str
     listen_port: int
     peers: tuple[PeerAddress, ...]
+    external: PeerAddress | None
+    seeds: tuple[PeerAddress, ...]
+    discover: bool
     max_connections: int
     rpc: RpcConfig
     address_index: bool
@@ -209,6 +215,8 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
     devnet = network is Network.DEVNET
     if "validator-lock" in given and "validator-id" not in given:
         raise ConfigError("validator-lock needs validator-id")
+    port = given.get("port", PEER_PORT[network])
+    external = given.get("externalip")
     limits = PoolLimits()
     if "maxmempooltx" in given:
         limits = replace(limits, max_pending=given["maxmempooltx"])
@@ -223,8 +231,11 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         validator_id=given.get("validator-id"),
         validator_lock=given.get("validator-lock"),
         listen_host=given.get("bind", DEVNET_LISTEN_HOST if devnet else "0.0.0.0"),
-        listen_port=given.get("port", PEER_PORT[network]),
+        listen_port=port,
         peers=given.get("peers", ()),
+        external=_with_port(external, port) if external is not None else None,
+        seeds=tuple(_with_port(seed, PEER_PORT[network]) for seed in given.get("dnsseeds", ())),
+        discover=given.get("discover", True),
         max_connections=given.get("maxconnections", DEFAULT_MAX_CONNECTIONS),
         rpc=_settle_rpc(given, network, datadir),
         address_index=given.get("addressindex", True),
@@ -241,6 +252,11 @@ def _settle_checkpoints(given: Mapping[str, Any]) -> tuple[tuple[int, bytes], ..
     if len(dict(found)) != len(dict.fromkeys(found)):
         raise ConfigError("checkpoint: two hashes for one height")
     return tuple(sorted(dict(found).items()))
+
+
+def _with_port(address: PeerAddress, port: int) -> PeerAddress:
+    """``address``, with ``port`` if it was given without one."""
+    return address if address.port else PeerAddress(address.host, port)
 
 
 def _settle_rpc(given: Mapping[str, Any], network: Network, datadir: Path) -> RpcConfig:

@@ -96,6 +96,7 @@ def rpc_service(
             evidence=node.evidence,
             sync=node.sync,
             peers=peers,
+            peer_control=peers,
             message_names=MESSAGE_NAMES,
             identity=OwnIdentity(
                 agent=peers.agent,

@@ -143,7 +143,7 @@ class Node:
         )
         self.sync = Sync(self.chain, self.headers, self.exchange.find)
         self.signals = Signals()
-        messenger = Messenger(runtime.network, self._is_staked)
+        messenger = Messenger(runtime.network, self.is_staked)
         self.gossip = Gossip(KIND_OF)
         self.driver = Driver(
             runtime.clock, journal, messenger, self.gossip, self.signals, runtime.on_crash
@@ -183,7 +183,8 @@ class Node:
             self.driver.deliver(self.finality, finality_events.Submitted(tx))
         return verdict
 
-    def _is_staked(self, masternode: bytes) -> bool:
+    def is_staked(self, masternode: bytes) -> bool:
+        """Whether a voting key has weight in the tip's active set."""
         active = self.chain.active_set(self.chain.tip_height)
         return active is not None and masternode in active.weights
 

@@ -25,6 +25,7 @@ from timecoin.mempool.entry import Verdict
 from timecoin.metrics.loopdelay import LoopProbe
 from timecoin.metrics.meters import Meters
 from timecoin.node.build import build_node
+from timecoin.node.catalog import KIND_RULES
 from timecoin.node.config import NodeConfig
 from timecoin.node.interface import Around, follow_coins, restore_coins, rpc_service
 from timecoin.node.keyfiles import load_or_create_node_seed
@@ -39,7 +40,11 @@ from timecoin.node.runtime import Runtime
 from timecoin.node.sdnotify import systemd_service
 from timecoin.node.vitals import NodeVitals, watch_loops
 from timecoin.node.walletfile import create_wallet
+from timecoin.p2p.allowance import RateLimits
+from timecoin.p2p.links import LinkLimits
+from timecoin.p2p.resolver import resolver
 from timecoin.p2p.service import PeerService, PeerSettings
+from timecoin.store.peerstore import PeerStore
 from timecoin.store.rocks import RocksEngine
 from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.service import WalletService
@@ -146,12 +151,17 @@ def compose(
             listen_port=config.listen_port,
             peers=config.peers,
             agent=AGENT,
-            max_inbound=config.max_connections,
+            limits=LinkLimits(config.max_connections, RateLimits(kinds=KIND_RULES)),
+            external=config.external,
+            seeds=config.seeds,
+            explore=config.discover,
         ),
         node_seed=load_or_create_node_seed(config.datadir, os.urandom),
         voting_key=None if keys is None else keys.voting_key,
         rng=_seeded("peers"),
         entropy=os.urandom,
+        rows=PeerStore(engine),
+        resolve=resolver(reactor),
     )
     node = build_node(
         NodeSettings(
@@ -171,6 +181,7 @@ def compose(
             on_crash=on_crash,
         ),
     )
+    peers.set_staked(node.is_staked)
     levels = Levels(config.log_levels) if log_output is None else log_output.levels
     node_log = NodeLog(levels)
     node_log.attach(node)

@@ -71,6 +71,20 @@ def peer_list(value: str) -> tuple[PeerAddress, ...]:
     return tuple(parse_peer_address(entry) for entry in text(value).split(","))
 
 
+def external(value: str) -> PeerAddress:
+    """``address`` or ``address:port`` at which others reach this node; port 0 if none is given."""
+    entry = _bind_entry(text(value))
+    return PeerAddress(entry[0], entry[1] or 0)
+
+
+def seed_list(value: str) -> tuple[PeerAddress, ...]:
+    """Names joined by commas, each with ``:port`` or without, which is port 0 here."""
+    names = [name.strip() for name in text(value).split(",")]
+    return tuple(
+        parse_peer_address(name) if ":" in name else PeerAddress(text(name), 0) for name in names
+    )
+
+
 def rpc_bind(value: str) -> tuple[tuple[str, int | None], ...]:
     """``host`` or ``host:port`` entries joined by commas; port None where there is none."""
     return tuple(_bind_entry(entry.strip()) for entry in text(value).split(","))

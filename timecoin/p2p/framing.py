@@ -4,25 +4,28 @@
 
     u32 length | u8 kind | u8 flags | payload
 
-``length`` is little-endian and counts what follows it: kind, flags and payload. No flag is defined
-yet; a frame that sets one is refused, as its payload could not be read.
+``length`` is little-endian and counts what follows it: kind, flags and payload. Flag 1 says that
+the payload is a zstd frame; only some kinds may set it. A frame with another flag is refused, as
+its payload could not be read.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from timecoin.p2p.compression import CompressionError, compress, decompress
+from timecoin.p2p.messages import ADDRESSES, MAX_ADDRESSES_BYTES, MAX_SESSION_PAYLOAD_BYTES
 from timecoin.p2p.ports import FIRST_UPPER_KIND
 from timecoin.params import MAX_FRAME_BYTES
 
 _LENGTH = struct.Struct("<I")
 _HEADER = struct.Struct("<IBB")
+FLAG_ZSTD = 1
 _COUNTED_HEADER_BYTES = _HEADER.size - _LENGTH.size
 MAX_PAYLOAD_BYTES = MAX_FRAME_BYTES - _COUNTED_HEADER_BYTES
 """``length`` is at most ``MAX_FRAME_BYTES``."""
-MAX_SESSION_PAYLOAD_BYTES = 512
-"""Bound of the link's own messages, and of everything before the link is up."""
 
 
 class FrameError(ValueError):
@@ -37,13 +40,19 @@ class Frame:
     payload: bytes
 
 
-def encode_frame(kind: int, payload: bytes) -> bytes:
-    """The bytes of one frame; ``ValueError`` if the kind or the payload's size is out of range."""
+def encode_frame(kind: int, payload: bytes, compressed: bool = False) -> bytes:
+    """The bytes of one frame; ``ValueError`` if the kind or the payload's size is out of range.
+
+    ``compressed``: if that makes it smaller.
+    """
     if not 0 <= kind <= 255:
         raise ValueError(f"frame kind {kind} is not in 0..255")
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"payload of {len(payload)} bytes exceeds {MAX_PAYLOAD_BYTES}")
-    return _HEADER.pack(_COUNTED_HEADER_BYTES + len(payload), kind, 0) + payload
+    packed = compress(payload) if compressed else None
+    if packed is None:
+        return _HEADER.pack(_COUNTED_HEADER_BYTES + len(payload), kind, 0) + payload
+    return _HEADER.pack(_COUNTED_HEADER_BYTES + len(packed), kind, FLAG_ZSTD) + packed
 
 
 class FrameBuffer:
@@ -54,13 +63,18 @@ class FrameBuffer:
     soon as its four bytes are there, before anything of the frame is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, compressible: Mapping[int, int]) -> None:
+        """``compressible``: the kinds that may be compressed, and how large each may become."""
+        self._compressible = compressible
         self._buffer = bytearray()
         self._max_payload_bytes = MAX_SESSION_PAYLOAD_BYTES
 
     def allow_large(self) -> None:
         """From now on accept frames of the layers above up to the protocol's limit."""
         self._max_payload_bytes = MAX_PAYLOAD_BYTES
+
+    def __len__(self) -> int:
+        return len(self._buffer)
 
     def append(self, data: bytes) -> None:
         """Take the next piece of the stream."""
@@ -80,13 +94,24 @@ class FrameBuffer:
         if len(buffer) < _HEADER.size:
             return None
         _, kind, flags = _HEADER.unpack_from(buffer)
-        if flags:
+        if flags & ~FLAG_ZSTD:
             raise FrameError(f"frame of kind {kind} has unknown flags {flags:#04x}")
-        if kind < FIRST_UPPER_KIND and size > MAX_SESSION_PAYLOAD_BYTES:
-            raise FrameError(f"session frame of {size} bytes exceeds {MAX_SESSION_PAYLOAD_BYTES}")
+        if flags and kind not in self._compressible:
+            raise FrameError(f"frame of kind {kind} may not be compressed")
+        if kind < FIRST_UPPER_KIND and size > _session_bound(kind):
+            raise FrameError(f"session frame of {size} bytes exceeds {_session_bound(kind)}")
         end = _HEADER.size + size
         if len(buffer) < end:
             return None
         payload = bytes(buffer[_HEADER.size : end])
         del buffer[:end]
-        return Frame(kind, payload)
+        if not flags:
+            return Frame(kind, payload)
+        try:
+            return Frame(kind, decompress(payload, self._compressible[kind]))
+        except CompressionError as error:
+            raise FrameError(str(error)) from error
+
+
+def _session_bound(kind: int) -> int:
+    return MAX_ADDRESSES_BYTES if kind == ADDRESSES else MAX_SESSION_PAYLOAD_BYTES

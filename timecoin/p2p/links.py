@@ -7,17 +7,48 @@ the older. Of two opened by both sides at once, both keep the one that the lower
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from timecoin.codec import encode
+from timecoin.p2p.allowance import Allowance, RateLimits
+from timecoin.p2p.discovery import Discovery
+from timecoin.p2p.inbound import Door, DoorLimits, Guest, choose_victim
+from timecoin.p2p.memory import Memory
+from timecoin.p2p.messages import (
+    ADDRESSES,
+    GET_ADDRESSES,
+    OBSERVED,
+    Addresses,
+    GetAddresses,
+    Observed,
+)
+from timecoin.p2p.netgroup import address_group
 from timecoin.p2p.peer import Peer
 from timecoin.p2p.ports import FIRST_UPPER_KIND, LinkListener, PeerInfo
-from timecoin.p2p.reputation import Reputation
+from timecoin.p2p.reputation import BAN_MS
 from timecoin.p2p.session import LocalEnd
+from timecoin.p2p.tokens import TokenBucket
 from timecoin.p2p.traffic import LinkFigures, Traffic
+
+MAX_HELD_BYTES = 128_000_000
+"""What all connections together may keep in memory of frames that are on their way."""
+CONNECTS_LOST_BY_BAN = 30
+"""A banned key costs its network so many connects: new keys are free, addresses are not."""
+_KIND_OF = {GetAddresses: GET_ADDRESSES, Addresses: ADDRESSES, Observed: OBSERVED}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """What an operator allows."""
+
+    max_inbound: int = 125
+    rates: RateLimits = field(default_factory=RateLimits)
+    door: DoorLimits = field(default_factory=DoorLimits)
 
 
 class Links:
@@ -25,16 +56,37 @@ class Links:
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, local: LocalEnd, max_inbound: int) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        local: LocalEnd,
+        memory: Memory,
+        limits: LinkLimits,
+        discovery: Discovery,
+    ) -> None:
         self.clock = clock
         self.local = local
+        self.memory = memory
         self.listen_port = 0
+        self.advertised_port = 0
         self.height = 0
         self.listener: LinkListener | None = None
-        self._max_inbound = max_inbound
-        self._reputation = Reputation()
+        self.staked: Callable[[bytes], bool] = _nobody
+        """Whether a voting key has weight."""
+        self.compressible: Mapping[int, int] = {
+            kind: rule.unpacked_bytes
+            for kind, rule in limits.rates.kinds.items()
+            if rule.unpacked_bytes
+        }
+        self._limits = limits
+        self._discovery = discovery
+        self._everybody = TokenBucket(
+            limits.rates.all_per_minute, limits.rates.all_burst, self._now_ms()
+        )
+        self._door: Door[Peer] = Door(limits.door)
         self._connections: dict[Peer, None] = {}
         self._up: dict[bytes, Peer] = {}
+        self._held: dict[Peer, int] = {}
         self._emptied: list[Deferred[None]] = []
         self._ended = Traffic()
         self._bans = 0
@@ -53,7 +105,7 @@ class Links:
         """The established links, oldest first."""
         now_ms = self._now_ms()
         return [
-            replace(peer.info(), reputation=self._reputation.score(node_id, now_ms))
+            replace(peer.info(), reputation=self.memory.reputation.score(node_id, now_ms))
             for node_id, peer in self._up.items()
         ]
 
@@ -71,7 +123,7 @@ class Links:
             masternodes=sum(each is not None and each.masternode is not None for each in sessions),
             reconnecting=reconnecting,
             stopped_callers=stopped_callers,
-            banned=self._reputation.count_banned(self._now_ms()),
+            banned=len(self.memory.bans.standing(self._now_ms())),
             bans=self._bans,
             traffic=traffic,
         )
@@ -83,24 +135,60 @@ class Links:
             "peer {name} blamed {points}: {reason}", name=name, points=points, reason=reason
         )
         now_ms = self._now_ms()
-        was_banned = self._reputation.is_banned(node_id, now_ms)
-        if not self._reputation.charge(node_id, points, now_ms):
+        if not self.memory.reputation.charge(node_id, points, now_ms):
             return
-        self._bans += not was_banned
+        self._bans += self.memory.bans.get(node_id, now_ms) is None
+        self.memory.bans.add(node_id, now_ms, now_ms + BAN_MS, reason)
+        self.memory.reputation.forgive(node_id)  # when the ban ends it begins anew
+        self.memory.write()
+        self.log.warn("peer {name} banned", name=name)
         peer = self._up.get(node_id)
         if peer is not None:
-            self.log.warn("peer {name} banned", name=name)
+            self._door.slow_down(peer.host, CONNECTS_LOST_BY_BAN, now_ms)
             peer.close(f"banned: {reason}")
+
+    def praise(self, node_id: bytes, points: int) -> None:
+        """The peer was useful: it is spared when the house is full."""
+        self.memory.reputation.praise(node_id, points, self._now_ms())
 
     # For the connector, the factory and the service.
 
-    def has_inbound_room(self) -> bool:
-        """Whether one more connection may be accepted."""
-        return sum(peer.inbound for peer in self._connections) < self._max_inbound
+    def lets_in(self, host: bytes) -> bool:
+        """Whether a TCP connection from ``host`` is taken."""
+        now_ms = self._now_ms()
+        return self.memory.bans.of_host(host, now_ms) is None and self._door.knock(host, now_ms)
+
+    def up(self) -> Iterator[Peer]:
+        """The established links, oldest first."""
+        return iter(list(self._up.values()))
+
+    def link_of(self, node_id: bytes) -> Peer | None:
+        """The link to a node, if it is up."""
+        return self._up.get(node_id)
+
+    def enforce_bans(self) -> None:
+        """End the links with everybody who is not welcome any more."""
+        for node_id, peer in list(self._up.items()):
+            reason = self.refusal(node_id, peer.host)
+            if reason is not None:
+                peer.close(reason)
+
+    def introduce(self) -> None:
+        """Tell every peer where this node listens, unless it knows."""
+        for node_id, peer in list(self._up.items()):
+            self._discovery.introduce(
+                node_id, self.advertised_port, self._now_ms(), self._teller(peer)
+            )
+
+    def ask_for_addresses(self) -> None:
+        """Ask those that this node has called for addresses of others."""
+        for peer in list(self._up.values()):
+            if not peer.inbound:
+                self._teller(peer)(GetAddresses())
 
     def is_settled(self, node_id: bytes) -> bool:
         """Whether there is no sense in calling the peer: it is linked, or banned."""
-        return node_id in self._up or self.refusal(node_id) is not None
+        return node_id in self._up or self.refusal(node_id, b"") is not None
 
     def close_all(self, reason: str) -> Deferred[None]:
         """Close every connection; fires when all are gone."""
@@ -116,10 +204,45 @@ class Links:
     def opened(self, peer: Peer) -> None:
         """A TCP connection is there."""
         self._connections[peer] = None
+        if peer.inbound:
+            crowded_out = self._door.entered(peer, peer.host)
+            if crowded_out is not None:
+                crowded_out.close("too many handshakes at once", say=False)
 
-    def refusal(self, node_id: bytes) -> str | None:
+    def refusal(self, node_id: bytes, host: bytes) -> str | None:
         """Why a peer that has just proved its key is not welcome; None if it is."""
-        return "banned" if self._reputation.is_banned(node_id, self._now_ms()) else None
+        bans, now_ms = self.memory.bans, self._now_ms()
+        if bans.get(node_id, now_ms) is not None:
+            return "banned"
+        return "address banned" if host and bans.of_host(host, now_ms) is not None else None
+
+    def allowance(self) -> Allowance:
+        """What a new link may use of this node."""
+        return Allowance(self._limits.rates, self._everybody, self._now_ms())
+
+    def is_staked(self, peer: Peer) -> bool:
+        """Whether the peer has proved a voting key with weight."""
+        masternode = None if peer.session is None else peer.session.masternode
+        return masternode is not None and self.staked(masternode)
+
+    def discovered(self, peer: Peer, message: GetAddresses | Addresses | Observed) -> None:
+        """The peer speaks of addresses."""
+        assert peer.node_id is not None
+        teller, now_ms = self._teller(peer), self._now_ms()
+        points = self._discovery.heard(peer.node_id, message, now_ms, teller)
+        if points:
+            self.blame(peer.node_id, points, "forged address record")
+
+    def holds(self, peer: Peer, size: int) -> None:
+        """The connection keeps so many bytes in memory: together there is a bound."""
+        if size:
+            self._held[peer] = size
+        else:
+            self._held.pop(peer, None)
+        if sum(self._held.values()) <= MAX_HELD_BYTES:
+            return
+        worst = max(self._held, key=lambda p: (not self.is_staked(p), self._held[p]))
+        worst.close("too much waits for this link", say=False)
 
     def established(self, peer: Peer) -> None:
         """Hello and stake proof were accepted: make it the link, or close it as a duplicate."""
@@ -131,6 +254,7 @@ class Links:
                 return
             rival.close("duplicate link")
         self._up[peer.node_id] = peer
+        self._door.left(peer)
         masternode = peer.session.masternode
         self.log.info(
             "peer connected {address} {direction} node {name} masternode {masternode}",
@@ -140,6 +264,10 @@ class Links:
             masternode="none" if masternode is None else masternode.hex()[:8],
         )
         self._listener.link_up(peer.node_id, masternode)
+        now_ms, tell = self._now_ms(), self._teller(peer)
+        self._discovery.link_up(peer.node_id, peer.host, peer.inbound, now_ms, tell)
+        self._discovery.introduce(peer.node_id, self.advertised_port, now_ms, tell)
+        self._make_room()
 
     def received(self, peer: Peer, kind: int, payload: bytes) -> None:
         """Hand a frame up."""
@@ -155,6 +283,7 @@ class Links:
             )
             return
         del self._up[peer.node_id]
+        self._discovery.link_down(peer.node_id)
         self.log.info(
             "peer disconnected {address} node {name}: {reason}",
             address=peer.address,
@@ -168,6 +297,8 @@ class Links:
         if peer in self._connections:
             del self._connections[peer]
             self._ended.add(peer.traffic)
+        self._door.left(peer)
+        self._held.pop(peer, None)
         self._tell_if_empty()
 
     # Its own.
@@ -190,6 +321,29 @@ class Links:
             opener, other = other, opener
         return opener < other
 
+    def _teller(self, peer: Peer) -> Callable[[Addresses | GetAddresses | Observed], None]:
+        return lambda message: peer.send(_KIND_OF[type(message)], encode(message))
+
+    def _make_room(self) -> None:
+        """One inbound link more than allowed: the least useful one goes, maybe the newest."""
+        inbound = [peer for peer in self._up.values() if peer.inbound]
+        if len(inbound) <= self._limits.max_inbound:
+            return
+        victim = choose_victim([self._guest(peer) for peer in inbound], self.memory.secret)
+        (victim or inbound[-1]).close("full")
+
+    def _guest(self, peer: Peer) -> Guest[Peer]:
+        assert peer.node_id is not None and peer.session is not None
+        assert peer.established_ms is not None
+        return Guest(
+            peer,
+            address_group(peer.host),
+            self.is_staked(peer),
+            self.memory.reputation.score(peer.node_id, self._now_ms()),
+            peer.session.latency_ms,
+            peer.established_ms,
+        )
+
     def _tell_if_empty(self) -> None:
         if not self._connections:
             waiting, self._emptied = self._emptied, []
@@ -198,3 +352,7 @@ class Links:
 
     def _now_ms(self) -> int:
         return int(self.clock.seconds() * 1000)
+
+
+def _nobody(masternode: bytes) -> bool:
+    return False

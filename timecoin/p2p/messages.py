@@ -1,4 +1,4 @@
-"""The link's own messages: frame kinds 0 to 4 (PROTOCOL 7).
+"""The link's own messages: frame kinds 0 to 7 (PROTOCOL 7).
 
 Text is printable ASCII, so that what a peer says can stand in a log line.
 """
@@ -10,16 +10,34 @@ from typing import Annotated
 from msgspec import Meta
 
 from timecoin.codec import U32, U64, Bytes12, Bytes32, Bytes64, Wire
+from timecoin.p2p.records import AddressRecord, Host
 from timecoin.params import TAG_STAKE_PROOF
 
-HELLO, STAKE_PROOF, PING, PONG, GOODBYE = range(5)
-NAMES = dict(enumerate(("Hello", "StakeProof", "Ping", "Pong", "Goodbye")))
+HELLO, STAKE_PROOF, PING, PONG, GOODBYE, GET_ADDRESSES, ADDRESSES, OBSERVED = range(8)
+NAMES = dict(
+    enumerate(
+        (
+            "Hello",
+            "StakeProof",
+            "Ping",
+            "Pong",
+            "Goodbye",
+            "GetAddresses",
+            "Addresses",
+            "Observed",
+        )
+    )
+)
 
 SERVICE_VALIDATOR = 1
 """Bit of ``Hello.services``: a stake proof follows."""
 
 MAX_AGENT_CHARS = 64
 MAX_REASON_CHARS = 200
+MAX_SESSION_PAYLOAD_BYTES = 512
+"""Bound of the link's own messages but ``Addresses``, and of everything before the link is up."""
+MAX_ADDRESSES = 250
+MAX_ADDRESSES_BYTES = 50_000
 
 U16 = Annotated[int, Meta(ge=0, le=2**16 - 1)]
 _PRINTABLE = r"^[ -~]*\Z"
@@ -69,6 +87,22 @@ class Goodbye(Wire, frozen=True):
     """Why the sender closes the link, which it does next."""
 
     reason: Reason
+
+
+class GetAddresses(Wire, frozen=True):
+    """Asks for :class:`Addresses` of other nodes."""
+
+
+class Addresses(Wire, frozen=True):
+    """Where nodes listen: what was asked for, or the sender's own record."""
+
+    records: Annotated[tuple[AddressRecord, ...], Meta(min_length=1, max_length=MAX_ADDRESSES)]
+
+
+class Observed(Wire, frozen=True):
+    """From who was called to who called: the host that the call came from."""
+
+    host: Host
 
 
 def stake_statement(chain_id: bytes, prover: bytes, verifier: bytes, exporter: bytes) -> bytes:

@@ -1,21 +1,19 @@
 """One connection: joins bytes, frames and session to a transport.
 
 The TLS transport joins the small writes of one reactor turn into one, so frames are written as
-they come. While the peer reads too slowly they wait here, up to a bound.
+they come. While the peer reads too slowly they wait here, up to a bound in bytes and in time. Who
+sends more than its allowance is not read from for a while.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
-from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
-    IPushProducer,
     IReactorTime,
     ITCPTransport,
 )
@@ -26,50 +24,41 @@ from zope.interface import implementer
 
 from timecoin.codec import encode
 from timecoin.p2p.address import PeerAddress
-from timecoin.p2p.framing import FrameBuffer, FrameError, encode_frame
-from timecoin.p2p.messages import GOODBYE, Goodbye, printable
+from timecoin.p2p.allowance import Allowance
+from timecoin.p2p.framing import Frame, FrameBuffer, FrameError, encode_frame
+from timecoin.p2p.messages import (
+    GOODBYE,
+    Addresses,
+    GetAddresses,
+    Goodbye,
+    Observed,
+    printable,
+)
+from timecoin.p2p.netgroup import pack_host
+from timecoin.p2p.outgoing import MAX_WAITING_BYTES, Outgoing
 from timecoin.p2p.ports import PeerInfo
 from timecoin.p2p.session import (
     HELLO_TIMEOUT_MS,
     VIOLATION_POINTS,
     Close,
     Deliver,
+    Discover,
     Established,
     LocalEnd,
     SendFrame,
     Session,
     SessionEffect,
 )
-from timecoin.p2p.tls import exporter_value, peer_key
+from timecoin.p2p.tls import TlsTransport, exporter_value, peer_key
 from timecoin.p2p.traffic import Traffic
 
-MAX_WAITING_BYTES = 64_000_000
-"""A peer for which more than this waits to be written is cut off."""
-WRITE_BYTES = 128 * 1024
-"""How much of what waited is handed to the transport at once."""
 CLOSE_TIMEOUT_MS = 2_000
-
-
-class TlsTransport(Protocol):
-    """What a connection uses of Twisted's TLS transport."""
-
-    def write(self, data: bytes) -> None:
-        """Send; the writes of one reactor turn are joined."""
-
-    def getHandle(self) -> SSL.Connection:
-        """OpenSSL's end of the connection."""
-
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
-        """Ask to be told when the buffer is full and when it has room."""
-
-    def unregisterProducer(self) -> None:
-        """Ask no more."""
-
-    def loseConnection(self) -> None:
-        """Close after all that was written is sent."""
-
-    def abortConnection(self) -> None:
-        """Close now."""
+FRAME_TIMEOUT_MS = 120_000
+"""How long one frame may take to arrive."""
+SLOW_READER_MS = 60_000
+"""How long a peer may read nothing of what waits for it."""
+NOTED_BYTES = 65_536
+"""From here on the owner is told what a connection holds in memory."""
 
 
 class LinkOwner(Protocol):
@@ -79,18 +68,31 @@ class LinkOwner(Protocol):
     local: LocalEnd
     listen_port: int
     height: int
+    compressible: Mapping[int, int]
 
     def opened(self, peer: Peer) -> None:
         """A TCP connection is there."""
 
-    def refusal(self, node_id: bytes) -> str | None:
+    def refusal(self, node_id: bytes, host: bytes) -> str | None:
         """Why a peer that has just proved its key is not welcome; None if it is."""
+
+    def allowance(self) -> Allowance:
+        """What a new link may use of this node."""
+
+    def is_staked(self, peer: Peer) -> bool:
+        """Whether the peer has proved a voting key with weight."""
 
     def established(self, peer: Peer) -> None:
         """Hello and stake proof were accepted; may close this link or another."""
 
     def received(self, peer: Peer, kind: int, payload: bytes) -> None:
         """A frame for the layers above."""
+
+    def discovered(self, peer: Peer, message: GetAddresses | Addresses | Observed) -> None:
+        """The peer speaks of addresses."""
+
+    def holds(self, peer: Peer, size: int) -> None:
+        """The connection keeps so many bytes in memory; may close it or another."""
 
     def blame(self, node_id: bytes, points: int, reason: str) -> None:
         """The peer broke a rule of the link."""
@@ -102,13 +104,17 @@ class LinkOwner(Protocol):
         """The TCP connection is gone."""
 
 
-@implementer(IHandshakeListener, IPushProducer)
+@implementer(IHandshakeListener)
 class Peer(StreamProtocol):
     """One end of a TCP connection, from accept or connect to its loss."""
 
-    def __init__(self, owner: LinkOwner, inbound: bool) -> None:
+    def __init__(self, owner: LinkOwner, inbound: bool, expected: bytes | None = None) -> None:
+        """``expected``: the node that was called; None takes whoever answers."""
         self.inbound = inbound
+        self.expected = expected
         self.address = ""
+        self.host = b""
+        """The other end's address as bytes."""
         self.node_id: bytes | None = None
         """The peer's key, once the TLS handshake has proved it."""
         self.session: Session | None = None
@@ -117,13 +123,17 @@ class Peer(StreamProtocol):
         """The connection turned out to lead back to this node."""
         self.close_reason = ""
         """Why the connection ended, once it has."""
+        self.settled: Deferred[bool] = Deferred()
+        """Fires with True when the link is up, with False if the connection is gone before."""
         self.finished: Deferred[None] = Deferred()
         """Fires when the TCP connection is gone."""
         self._owner = owner
-        self._frames = FrameBuffer()
-        self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._paused = False
+        self._frames = FrameBuffer(owner.compressible)
+        self._frame_since_ms: int | None = None
+        self._allowance: Allowance | None = None
+        self._reading_again: IDelayedCall | None = None
+        self._held_bytes = 0
+        self._outgoing: Outgoing | None = None
         self._closing = False
         self._opened_ms = 0
         self._timer: IDelayedCall | None = None
@@ -133,18 +143,17 @@ class Peer(StreamProtocol):
 
     def send(self, kind: int, payload: bytes) -> None:
         """Write one frame, or let it wait while the peer does not read."""
-        frame = encode_frame(kind, payload)
+        frame = encode_frame(kind, payload, kind in self._owner.compressible)
         if self._closing:
             return
         self.traffic.bytes_sent += len(frame)
         self.traffic.messages_sent[kind] += 1
-        if not self._paused:
-            self._tls.write(frame)
-            return
-        self._waiting.append(frame)
-        self._waiting_bytes += len(frame)
-        if self._waiting_bytes > MAX_WAITING_BYTES:
-            self.close(f"reads too slowly: {self._waiting_bytes} bytes wait")
+        outgoing = self._outgoing
+        assert outgoing is not None, "nothing is sent before the handshake"
+        outgoing.write(frame)
+        if outgoing.waiting_bytes > MAX_WAITING_BYTES:
+            self.close(f"reads too slowly: {outgoing.waiting_bytes} bytes wait")
+        self._note_held()
 
     def close(self, reason: str, *, say: bool = True) -> None:
         """End the link: a goodbye if ``say``, TLS's own close, and after 2 s an abort."""
@@ -152,7 +161,8 @@ class Peer(StreamProtocol):
             return
         self._closing = True
         self.close_reason = reason
-        self._waiting.clear()
+        self._drop_waiting()
+        self._read_again()  # TLS's own close has to be heard
         if self.session is not None:
             if say:
                 self._tls.write(encode_frame(GOODBYE, encode(Goodbye(printable(reason)))))
@@ -193,6 +203,7 @@ class Peer(StreamProtocol):
         transport.setTcpNoDelay(True)
         host = transport.getPeer()
         self.address = str(PeerAddress(host.host, host.port))
+        self.host = pack_host(host.host) or b""
         self._call_later(HELLO_TIMEOUT_MS, self._handshake_late)
         self._owner.opened(self)
 
@@ -207,8 +218,11 @@ class Peer(StreamProtocol):
         self.session = Session(
             owner.local, self.node_id, exporter_value(connection), self._opened_ms
         )
-        tls.registerProducer(self, True)
-        refusal = owner.refusal(self.node_id)
+        self._outgoing = Outgoing(tls, self._now_ms)
+        tls.registerProducer(self._outgoing, True)
+        refusal = owner.refusal(self.node_id, self.host)
+        if self.expected not in (None, self.node_id):
+            refusal = "another node answers there"
         if refusal is not None:
             self.close(refusal)
             return
@@ -220,47 +234,66 @@ class Peer(StreamProtocol):
         session = self.session
         if self._closing or session is None:
             return
-        now_ms = self._now_ms()
         self.traffic.bytes_received += len(data)
-        session.bytes_arrived(now_ms)
+        session.bytes_arrived(self._now_ms())
         self._frames.append(data)
+        self._judge_frames(session)
+
+    def _judge_frames(self, session: Session) -> None:
+        now_ms = self._now_ms()
         try:
-            while not self._closing and (frame := self._frames.next()) is not None:
+            while not self._closing and self._reading_again is None:
+                frame = self._frames.next()
+                if frame is None:
+                    break
+                self._frame_since_ms = None
                 self.traffic.messages_received[frame.kind] += 1
+                self._charge(frame, now_ms)
                 self._apply(session.frame_arrived(frame.kind, frame.payload, now_ms))
         except FrameError as error:
             self._apply([Close(str(error), VIOLATION_POINTS)])
+        if self._frame_since_ms is None and len(self._frames):
+            self._frame_since_ms = now_ms
+        self._note_held()
+
+    def _charge(self, frame: Frame, now_ms: int) -> None:
+        """Frames of a peer beyond its allowance wait, here and in TCP."""
+        if self._allowance is None:
+            return
+        staked = self._owner.is_staked(self)
+        pause_ms = self._allowance.spend(frame.kind, len(frame.payload), staked, now_ms)
+        if pause_ms:
+            self._tls.pauseProducing()
+            self._reading_again = self._owner.clock.callLater(pause_ms / 1000, self._read_on)
+
+    def _read_on(self) -> None:
+        self._read_again()
+        if self.session is not None and not self._closing:
+            self.session.bytes_arrived(self._now_ms())  # it was not silent: we did not listen
+            self._judge_frames(self.session)
+
+    def _read_again(self) -> None:
+        if self._reading_again is None:
+            return
+        if self._reading_again.active():
+            self._reading_again.cancel()
+        self._reading_again = None
+        self._tls.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The TCP connection is gone, whoever ended it."""
         self._cancel_timer()
-        self._waiting.clear()
+        if self._reading_again is not None and self._reading_again.active():
+            self._reading_again.cancel()
+        self._drop_waiting()
         if not self._closing:
             self._closing = True
             self.close_reason = reason.getErrorMessage()
             self._owner.closing(self, self.close_reason)
         self._owner.lost(self)
+        if self.established_ms is None:
+            self.settled.callback(False)
         self.finished.callback(None)
-
-    def pauseProducing(self) -> None:
-        """The transport's buffer is full: frames wait here (IPushProducer)."""
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        """The transport has room again (IPushProducer)."""
-        self._paused = False
-        while self._waiting and not self._paused:
-            pieces: list[bytes] = []
-            size = 0
-            while self._waiting and size < WRITE_BYTES:
-                pieces.append(self._waiting.popleft())
-                size += len(pieces[-1])
-            self._waiting_bytes -= size
-            self._tls.write(b"".join(pieces))
-
-    def stopProducing(self) -> None:
-        """The connection is lost; ``connectionLost`` follows (IPushProducer)."""
-        self._paused = True
 
     # Its own.
 
@@ -280,11 +313,15 @@ class Peer(StreamProtocol):
                     self.send(kind, payload)
                 case Deliver(kind, payload):
                     self._owner.received(self, kind, payload)
+                case Discover(message):
+                    self._owner.discovered(self, message)
                 case Established():
                     self._frames.allow_large()
+                    self._allowance = self._owner.allowance()
                     self.established_ms = self._now_ms()
                     self._owner.established(self)
                     self._arm()
+                    self.settled.callback(True)
                 case Close(reason, points, say, own_address):
                     self.own_address = own_address
                     self.close(reason, say=say)
@@ -296,12 +333,33 @@ class Peer(StreamProtocol):
             self._call_later(self.session.due_ms() - self._now_ms(), self._tick)
 
     def _tick(self) -> None:
-        assert self.session is not None
-        self._apply(self.session.tick(self._now_ms()))
+        session, outgoing, now_ms = self.session, self._outgoing, self._now_ms()
+        assert session is not None and outgoing is not None
+        if self._reading_again is not None:
+            session.bytes_arrived(now_ms)  # it is not silent: we do not listen
+        if outgoing.stuck_ms(now_ms) >= SLOW_READER_MS:
+            # A goodbye would wait behind the rest.
+            self.close(f"has read nothing for {SLOW_READER_MS} ms", say=False)
+        elif self._frame_since_ms is not None and now_ms - self._frame_since_ms >= FRAME_TIMEOUT_MS:
+            self.close(f"one message took more than {FRAME_TIMEOUT_MS} ms")
+        self._apply(session.tick(now_ms))
         self._arm()
 
     def _handshake_late(self) -> None:
         self.close(f"no TLS handshake within {HELLO_TIMEOUT_MS} ms", say=False)
+
+    def _note_held(self) -> None:
+        waiting = 0 if self._outgoing is None else self._outgoing.waiting_bytes
+        held = waiting + len(self._frames)
+        if held >= NOTED_BYTES or self._held_bytes:
+            self._held_bytes = held if held >= NOTED_BYTES else 0
+            self._owner.holds(self, self._held_bytes)
+
+    def _drop_waiting(self) -> None:
+        if self._outgoing is not None:
+            self._outgoing.clear()
+        self._frames = FrameBuffer(self._owner.compressible)
+        self._note_held()
 
     def _call_later(self, delay_ms: int, call: Callable[[], object]) -> None:
         self._cancel_timer()

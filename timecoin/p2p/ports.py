@@ -6,8 +6,12 @@ id: the 32-byte Ed25519 key of its TLS certificate.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from timecoin.p2p.address import PeerAddress
+from timecoin.p2p.bans import Ban, Subject
 
 FIRST_UPPER_KIND = 16
 """Frame kinds below belong to the link's own session, from here to 255 to the layers above."""
@@ -38,7 +42,7 @@ class PeerInfo:
     connected_ms: int
     """The clock's milliseconds when the link came up."""
     reputation: int = 0
-    """From -100 (long banned) to 0: nothing is held against the peer."""
+    """From -100 to 100; 0 for a peer that was neither at fault nor useful."""
 
 
 class LinkListener(Protocol):
@@ -78,3 +82,38 @@ class Network(Protocol):
 
     def set_height(self, height: int) -> None:
         """The chain height that later hellos name."""
+
+
+class PeerRows(Protocol):
+    """Port: where bans, scores and the address book rest."""
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows, in key order."""
+
+    def write(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write all ``rows`` or none; None deletes. A kill of the process loses nothing."""
+
+
+class PeerControl(Protocol):
+    """Offered to the operator, by RPC."""
+
+    def add_node(self, address: PeerAddress) -> bool:
+        """Stay linked with whoever listens at ``address``; False if that is so already."""
+
+    def remove_node(self, address: PeerAddress) -> bool:
+        """Call ``address`` no more; its link stays. False if it was not on the list."""
+
+    def try_node(self, address: PeerAddress) -> None:
+        """Call ``address`` once."""
+
+    def disconnect(self, who: bytes | str) -> bool:
+        """End the link with a node id, or with whom is seen at ``host:port``; False if none is."""
+
+    def ban(self, subject: Subject, until_ms: int) -> bool:
+        """Refuse a node or a network until then, and end its links; False if it is banned now."""
+
+    def unban(self, subject: Subject) -> bool:
+        """End a ban; False if there is none."""
+
+    def bans(self) -> list[Ban]:
+        """All bans that have not ended, the oldest first."""

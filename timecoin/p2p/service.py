@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from twisted.application import service
@@ -15,11 +15,18 @@ from twisted.logger import Logger
 
 from timecoin.crypto.keys import SigningKey
 from timecoin.p2p.address import PeerAddress
+from timecoin.p2p.bans import Ban, Subject
+from timecoin.p2p.calling import Caller
 from timecoin.p2p.connector import Connector
+from timecoin.p2p.discovery import Discovery
+from timecoin.p2p.explorer import Explorer, Resolve
 from timecoin.p2p.factory import AcceptingFactory
-from timecoin.p2p.links import Links
+from timecoin.p2p.links import LinkLimits, Links
+from timecoin.p2p.memory import Memory
 from timecoin.p2p.messages import MAX_AGENT_CHARS, printable
-from timecoin.p2p.ports import LinkListener, PeerInfo
+from timecoin.p2p.netgroup import is_canonical, pack_host
+from timecoin.p2p.outbound import Outbound
+from timecoin.p2p.ports import LinkListener, PeerInfo, PeerRows
 from timecoin.p2p.session import LocalEnd
 from timecoin.p2p.tls import NodeTls
 from timecoin.p2p.traffic import LinkFigures
@@ -39,7 +46,13 @@ class PeerSettings:
     """Nodes to stay linked with."""
     agent: str
     """Name and version that other nodes see."""
-    max_inbound: int = 125
+    limits: LinkLimits = field(default_factory=LinkLimits)
+    external: PeerAddress | None = None
+    """Where others reach this node; None tells ``listen_host``, or what others see."""
+    seeds: tuple[PeerAddress, ...] = ()
+    """Names that DNS resolves to nodes."""
+    explore: bool = True
+    """Whether to call nodes that nobody configured."""
 
     def __post_init__(self) -> None:
         if len(self.chain_id) != CHAIN_ID_BYTES:
@@ -48,6 +61,12 @@ class PeerSettings:
             raise ValueError(
                 f"agent {self.agent!r} is not printable ASCII of at most 64 characters"
             )
+
+    @property
+    def own_host(self) -> bytes | None:
+        """The address to tell others; None if only they can know it."""
+        host = pack_host(self.listen_host if self.external is None else self.external.host)
+        return host if host is not None and is_canonical(host) else None
 
 
 class PeerService(service.Service):
@@ -67,8 +86,11 @@ class PeerService(service.Service):
         voting_key: SigningKey | None,
         rng: random.Random,
         entropy: Callable[[int], bytes],
+        rows: PeerRows,
+        resolve: Resolve,
     ) -> None:
-        """``node_seed`` is the node key's Ed25519 seed; ``rng`` only spreads calls in time."""
+        """``node_seed`` is the node key's Ed25519 seed; ``rng`` chooses whom to call and when;
+        ``rows`` keeps what is to be remembered; ``resolve`` asks DNS."""
         self._reactor = reactor
         self._settings = settings
         self._tls = NodeTls(node_seed)
@@ -82,8 +104,21 @@ class PeerService(service.Service):
             voting_key=voting_key,
         )
         self._clock = IReactorTime(reactor)
-        self._links = Links(self._clock, local, settings.max_inbound)
-        self._connector = Connector(reactor, self._tls, self._links, rng)
+        memory = Memory(rows, entropy)
+        discovery = Discovery(
+            SigningKey(node_seed),
+            settings.chain_id,
+            local.services,
+            memory.book,
+            rng,
+            settings.own_host,
+        )
+        self._memory = memory
+        self._links = Links(self._clock, local, memory, settings.limits, discovery)
+        caller = Caller(reactor, self._tls, self._links)
+        self._connector = Connector(caller, rng)
+        outbound = Outbound(memory.book, memory.anchors, lambda key: self._links.staked(key), rng)
+        self._explorer = Explorer(caller, outbound, rng, settings.seeds, resolve)
         self._port: IListeningPort | None = None
 
     # The network as the layers above see it.
@@ -104,6 +139,14 @@ class PeerService(service.Service):
         """Take ``points`` off the peer's reputation; at -50 it is cut off and banned."""
         self._links.blame(peer, points, reason)
 
+    def praise(self, peer: bytes, points: int) -> None:
+        """Add ``points`` to the peer's reputation: it is spared when connections are short."""
+        self._links.praise(peer, points)
+
+    def set_staked(self, staked: Callable[[bytes], bool]) -> None:
+        """How to tell whether a voting key has weight: such peers are called and kept first."""
+        self._links.staked = staked
+
     def set_listener(self, listener: LinkListener) -> None:
         """Tell ``listener`` of links and frames; to be called once, before the start."""
         if self._links.listener is not None:
@@ -113,6 +156,50 @@ class PeerService(service.Service):
     def set_height(self, height: int) -> None:
         """The chain height that later hellos name."""
         self._links.height = height
+
+    # The operator's word (ports.PeerControl).
+
+    def add_node(self, address: PeerAddress) -> bool:
+        """Stay linked with whoever listens at ``address``; False if that is so already."""
+        return self._connector.add(address)
+
+    def remove_node(self, address: PeerAddress) -> bool:
+        """Call ``address`` no more; its link stays. False if it was not on the list."""
+        return self._connector.remove(address)
+
+    def try_node(self, address: PeerAddress) -> None:
+        """Call ``address`` once."""
+        self._connector.call_once(address)
+
+    def disconnect(self, who: bytes | str) -> bool:
+        """End the link with a node id, or with whom is seen at ``host:port``; False if none is."""
+        ended = False
+        for peer in self._links.up():
+            if who in (peer.node_id, peer.address):
+                peer.close("disconnected by the operator")
+                ended = True
+        return ended
+
+    def ban(self, subject: Subject, until_ms: int) -> bool:
+        """Refuse a node or a network until then, and end its links; False if it is banned now."""
+        now_ms = int(self._clock.seconds() * 1000)
+        bans = self._memory.bans
+        if bans.get(subject, now_ms) is not None:
+            return False
+        bans.add(subject, now_ms, until_ms, "by the operator")
+        self._memory.write()
+        self._links.enforce_bans()
+        return True
+
+    def unban(self, subject: Subject) -> bool:
+        """End a ban; False if there is none."""
+        ended = self._memory.bans.remove(subject)
+        self._memory.write()
+        return ended
+
+    def bans(self) -> list[Ban]:
+        """All bans that have not ended, the oldest first."""
+        return self._memory.bans.standing(int(self._clock.seconds() * 1000))
 
     # The service.
 
@@ -134,7 +221,9 @@ class PeerService(service.Service):
             AcceptingFactory(self._tls, self._links, self._clock),
             interface=settings.listen_host,
         )
-        self._links.listen_port = cast(IPv4Address | IPv6Address, self._port.getHost()).port
+        port = cast(IPv4Address | IPv6Address, self._port.getHost()).port
+        self._links.listen_port = port
+        self._links.advertised_port = port if settings.external is None else settings.external.port
         super().startService()
         self.log.info(
             "listening for peers on {host}:{port}, node {name}",
@@ -143,6 +232,8 @@ class PeerService(service.Service):
             name=self.node_id.hex()[:8],
         )
         self._connector.start(settings.peers)
+        if settings.explore:
+            self._explorer.start()
 
     def stopService(self) -> Deferred[None]:
         """Stop listening and calling, say goodbye to all; fires when the last connection is gone.
@@ -151,6 +242,7 @@ class PeerService(service.Service):
         """
         super().stopService()
         self._connector.stop()
+        self._explorer.stop()
         port, self._port = self._port, None
         return ensureDeferred(self._close(port))
 

@@ -13,16 +13,23 @@ from typing import TypeVar
 
 from timecoin.codec import CodecError, Wire, decode, encode
 from timecoin.crypto.keys import SigningKey, verify
-from timecoin.p2p.framing import MAX_SESSION_PAYLOAD_BYTES
 from timecoin.p2p.messages import (
+    ADDRESSES,
+    GET_ADDRESSES,
     GOODBYE,
     HELLO,
+    MAX_ADDRESSES_BYTES,
+    MAX_SESSION_PAYLOAD_BYTES,
+    OBSERVED,
     PING,
     PONG,
     SERVICE_VALIDATOR,
     STAKE_PROOF,
+    Addresses,
+    GetAddresses,
     Goodbye,
     Hello,
+    Observed,
     Ping,
     Pong,
     StakeProof,
@@ -85,6 +92,13 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
+class Discover:
+    """The peer speaks of addresses."""
+
+    message: GetAddresses | Addresses | Observed
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """End the link; tell the peer why if ``say``; charge it ``points``."""
 
@@ -95,7 +109,7 @@ class Close:
     """The connection leads back to this node: the address is not worth another call."""
 
 
-SessionEffect = SendFrame | Established | Deliver | Close
+SessionEffect = SendFrame | Established | Deliver | Discover | Close
 
 
 class State(enum.Enum):
@@ -202,6 +216,12 @@ class Session:
                 return self._accept_stake_proof(_decode(payload, StakeProof), now_ms)
             case State.UP if kind >= FIRST_UPPER_KIND:
                 return [Deliver(kind, payload)]
+            case State.UP if kind == GET_ADDRESSES:
+                return [Discover(_decode(payload, GetAddresses))]
+            case State.UP if kind == ADDRESSES:
+                return [Discover(decode(payload, Addresses, MAX_ADDRESSES_BYTES))]
+            case State.UP if kind == OBSERVED:
+                return [Discover(_decode(payload, Observed))]
             case State.UP if kind == PING:
                 number = _decode(payload, Ping).number
                 return [SendFrame(PONG, encode(Pong(number, now_ms)))]

@@ -8,20 +8,51 @@ a key is welcome is decided above.
 from __future__ import annotations
 
 import datetime
+from typing import Protocol
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
+    IPushProducer,
 )
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 EXPORTER_LABEL = b"EXPORTER-timecoin-v1"
 EXPORTER_BYTES = 32
+
+
+class TlsTransport(Protocol):
+    """What a connection uses of Twisted's TLS transport."""
+
+    def write(self, data: bytes) -> None:
+        """Send; the writes of one reactor turn are joined."""
+
+    def getHandle(self) -> SSL.Connection:
+        """OpenSSL's end of the connection."""
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        """Ask to be told when the buffer is full and when it has room."""
+
+    def unregisterProducer(self) -> None:
+        """Ask no more."""
+
+    def pauseProducing(self) -> None:
+        """Read no more from the connection."""
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+
+    def loseConnection(self) -> None:
+        """Close after all that was written is sent."""
+
+    def abortConnection(self) -> None:
+        """Close now."""
 
 
 def self_signed(key: Ed25519PrivateKey) -> x509.Certificate:
@@ -44,7 +75,16 @@ def _is_node_certificate(
 ) -> bool:
     # A chain means nothing here: the leaf's key is the peer. So OpenSSL's verdict, which can only
     # be "self-signed" or "not yet valid", does not count.
-    return depth == 0 and isinstance(certificate.to_cryptography().public_key(), Ed25519PublicKey)
+    return depth == 0 and _node_key(certificate.to_cryptography()) is not None
+
+
+def _node_key(certificate: x509.Certificate) -> bytes | None:
+    """The Ed25519 key of a certificate; None for any other, and for one that cannot be read."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):  # what a hostile certificate makes of the parser
+        return None
+    return key.public_bytes_raw() if isinstance(key, Ed25519PublicKey) else None
 
 
 @implementer(IOpenSSLServerConnectionCreator, IOpenSSLClientConnectionCreator)
@@ -78,9 +118,9 @@ def peer_key(connection: SSL.Connection) -> bytes:
     """The node id at the other end of a connection whose handshake is done."""
     certificate = connection.get_peer_certificate(as_cryptography=True)
     assert certificate is not None, "the handshake demands a certificate"
-    key = certificate.public_key()
-    assert isinstance(key, Ed25519PublicKey), "the handshake demands an Ed25519 key"
-    return key.public_bytes_raw()
+    key = _node_key(certificate)
+    assert key is not None, "the handshake demands an Ed25519 key"
+    return key
 
 
 def exporter_value(connection: SSL.Connection) -> bytes:

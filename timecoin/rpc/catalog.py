@@ -13,6 +13,7 @@ from timecoin.finality.events import Status
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.policy import PoolLimits
+from timecoin.p2p.ports import PeerControl
 from timecoin.params import FinalityParams, Network
 from timecoin.rpc.addressreader import AddressReader
 from timecoin.rpc.audit import Audit
@@ -34,6 +35,7 @@ from timecoin.rpc.methods.network import NetworkMethods, OwnIdentity
 from timecoin.rpc.methods.outputs import OutputMethods
 from timecoin.rpc.methods.passphrase import PassphraseMethods
 from timecoin.rpc.methods.payments import PaymentMethods
+from timecoin.rpc.methods.peering import PeeringMethods
 from timecoin.rpc.methods.proofs import ProofMethods
 from timecoin.rpc.methods.rawtransactions import RawTransactionMethods
 from timecoin.rpc.methods.signing import SigningMethods
@@ -73,6 +75,7 @@ class NodeParts:
     evidence: EvidenceReader
     sync: SyncReader
     peers: PeerReader
+    peer_control: PeerControl
     message_names: Mapping[int, str]
     identity: OwnIdentity
     wallet: WalletService
@@ -164,6 +167,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
         NetworkMethods(
             parts.identity, parts.peers, parts.sync, views, condition, parts.message_names
         ),
+        PeeringMethods(parts.peer_control, network, clock),
         MasternodeMethods(network, parts.identity, parts.peers, views),
     )
     reports = Reports(network, views, parts.pool, finality, parts.peers, condition)

@@ -28,12 +28,16 @@ WRONG_PASSPHRASE = -14
 WRONG_ENCRYPTION_STATE = -15
 """The wallet has a passphrase already, or has none."""
 DECODE_ERROR = -22
+NODE_ALREADY_ADDED = -23
+NODE_NOT_ADDED = -24
 MISSING_INPUTS = -25
 REJECTED = -26
 """Refused by a rule of validity or policy; the message names the rule."""
 ALREADY_IN_CHAIN = -27
 WARMING_UP = -28
 """The node is starting or catching up."""
+NODE_NOT_CONNECTED = -29
+INVALID_SUBNET = -30
 
 
 class RpcError(Fault):  # type: ignore[misc]  # txjsonrpc_ng is not typed

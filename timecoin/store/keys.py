@@ -34,6 +34,8 @@ WALLET = "wallet"
 """Rows of the wallet."""
 HEARTBEATS = "heartbeats"
 """hour, voting key -> verified heartbeats; written by ``Record`` effects, read when asked for."""
+ADDRESS_BOOK = "peers"
+"""Rows of the peer network: known nodes, scores, bans."""
 
 JOURNAL = (
     "locks",
@@ -47,7 +49,6 @@ JOURNAL = (
     "evidence",
     "consensus",
     "bodies",
-    "peers",
     "masternodes",
 )
 """Tables that protocol machines write by ``Record`` effects and read back at start."""
@@ -68,6 +69,7 @@ TABLES = (
     META,
     WALLET,
     HEARTBEATS,
+    ADDRESS_BOOK,
     *JOURNAL,
 )
 

@@ -32,6 +32,7 @@ from timecoin.node.node import NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
 from timecoin.p2p.address import PeerAddress
+from timecoin.p2p.bans import Ban, Bans, Subject
 from timecoin.params import Network
 from timecoin.rpc.auth import Caller, Gate, Logins
 from timecoin.rpc.catalog import NodeParts, make_catalog
@@ -97,6 +98,60 @@ def run_now(work: Callable[[], T]) -> Deferred[T]:
     return maybeDeferred(work)
 
 
+class Control:
+    """Takes the operator's word on peers, and keeps what it was told to call or let go."""
+
+    def __init__(self, clock: SimClock) -> None:
+        self._clock = clock
+        self._bans = Bans()
+        self.added: list[PeerAddress] = []
+        self.tried: list[PeerAddress] = []
+        self.linked: list[bytes | str] = []
+
+    def _now_ms(self) -> int:
+        return int(self._clock.seconds() * 1000)
+
+    def add_node(self, address: PeerAddress) -> bool:
+        """Keep."""
+        if address in self.added:
+            return False
+        self.added.append(address)
+        return True
+
+    def remove_node(self, address: PeerAddress) -> bool:
+        """Forget."""
+        if address not in self.added:
+            return False
+        self.added.remove(address)
+        return True
+
+    def try_node(self, address: PeerAddress) -> None:
+        """Keep."""
+        self.tried.append(address)
+
+    def disconnect(self, who: bytes | str) -> bool:
+        """Forget."""
+        if who not in self.linked:
+            return False
+        self.linked.remove(who)
+        return True
+
+    def ban(self, subject: Subject, until_ms: int) -> bool:
+        """As the peers' service does, without links."""
+        if self._bans.get(subject, self._now_ms()) is not None:
+            return False
+        self._bans.add(subject, self._now_ms(), until_ms, "by the operator")
+        return True
+
+    def unban(self, subject: Subject) -> bool:
+        """The same."""
+        return self._bans.remove(subject)
+
+    def bans(self) -> list[Ban]:
+        """The same."""
+        return self._bans.standing(self._now_ms())
+
+
 class RpcNode:
     """One node of a :class:`RpcNet`."""
 
@@ -107,6 +162,7 @@ class RpcNode:
         self.levels = Levels(LevelSetting())
         key = ledger_kit.validator(number)
         self.node_id = node_id(number)
+        self.control = Control(net.clock)
         self.engine = MemoryEngine()
         self._port = net.network.attach(self.node_id, key.public)
 
@@ -156,6 +212,7 @@ class RpcNode:
             evidence=node.evidence,
             sync=node.sync,
             peers=self._port,
+            peer_control=self.control,
             message_names=MESSAGE_NAMES,
             identity=OwnIdentity(
                 agent="timecoin/test",

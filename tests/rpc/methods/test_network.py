@@ -20,7 +20,7 @@ from timecoin.quorum.certificate import BatchCertificate
 from timecoin.quorum.evidence import decode_evidence
 from timecoin.rpc.blocks import seconds_json
 from timecoin.rpc.errors import INVALID_PARAMETER, INVALID_PARAMS, TYPE_ERROR, WARMING_UP
-from timecoin.rpc.methods.network import version_number
+from timecoin.rpc.methods.network import NetworkMethods, version_number
 
 
 class PeerTests(RpcTestCase):
@@ -42,7 +42,8 @@ class PeerTests(RpcTestCase):
         self.assertEqual([peer["height"] for peer in self.call("getpeerinfo")], [2, 2])
 
     def test_figures_of_a_link(self) -> None:
-        network = self.node.catalog.groups[-2]._network  # type: ignore[attr-defined]
+        (group,) = (g for g in self.node.catalog.groups if isinstance(g, NetworkMethods))
+        network = group._network
         (link, *_) = network.peers()
         measured = replace(
             link,
@@ -264,6 +265,10 @@ METHODS = {
     "getfinalityproof",
     "verifyfinalityproof",
     "getmempoolentry",
+    "addnode",
+    "disconnectnode",
+    "listbanned",
+    "setban",
     "getnettotals",
     "gettxout",
     "testmempoolaccept",
