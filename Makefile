@@ -33,6 +33,7 @@ help:
 	@echo "make check-long  the tests again, with those that take many minutes"
 	@echo "make sim         the simulator over seeds 1 to 20"
 	@echo "make fuzz        coverage-guided fuzzing of every decoder"
+	@echo "make soak        a devnet of three under payments for three minutes, watched for faults"
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
@@ -90,6 +91,10 @@ sim: install
 	   then echo "seed {}: $$(tail -n 1 .sim/{}.log)"; \
 	   else echo "seed {}: FAILED, see .sim/{}.log"; tail -n 5 .sim/{}.log; exit 1; fi'
 
+# The report is in .soak/soak.html. Longer, and over other nodes: timecoin-cli soak --help.
+soak: install
+	@$(BIN)/timecoin-cli soak --start 3 --minutes 3 --payments 20 --out .soak
+
 bench: install
 	@$(BIN)/python benchmarks/finality.py
 	@$(BIN)/python benchmarks/rpc.py
@@ -140,6 +145,6 @@ pins:
 	@rm -rf build/pins
 
 clean:
-	@rm -rf $(VENV) .sim .fuzz build dist *.egg-info _trial_temp* .hypothesis .coverage* .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .sim .fuzz .soak build dist *.egg-info _trial_temp* .hypothesis .coverage* .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@find . -name dropin.cache -delete

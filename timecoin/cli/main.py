@@ -24,6 +24,7 @@ from timecoin.cli.rpc.connection import PASSWORD_VARIABLE, Given
 from timecoin.cli.rpc.published import find_method, published_methods
 from timecoin.cli.rpc.session import DEFAULT_TIMEOUT_S, Session
 from timecoin.cli.sim import sim
+from timecoin.cli.soak.command import soak
 from timecoin.cli.wallet import wallet
 from timecoin.cli.watch.command import watch
 
@@ -164,5 +165,5 @@ def main(
 
 
 main.params += output_options()
-for tool in (completion, demo, devnet, doctor, genesis, pay, proof, sim, wallet, watch):
+for tool in (completion, demo, devnet, doctor, genesis, pay, proof, sim, soak, wallet, watch):
     main.add_command(tool)

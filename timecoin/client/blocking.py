@@ -98,6 +98,14 @@ class BlockingClient:
                 raise RpcCallError(code, message, rest.get("data"))
         raise RpcUnreachable(f"{self.url}: not an answer to this request")
 
+    def get(self, path: str, timeout_s: float | None = None) -> tuple[int, bytes]:
+        """Status and body of ``GET path``, with the login; :class:`RpcUnreachable`."""
+        try:
+            return self._send("GET", path, None, timeout_s or self._timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise RpcUnreachable(f"{self.url}: {_reason(error)}") from error
+
     def close(self) -> None:
         """Close the connection; a later call opens another."""
         if self._connection is not None:
@@ -106,7 +114,7 @@ class BlockingClient:
 
     def _exchange(self, body: bytes, timeout_s: float) -> object:
         try:
-            status, raw = self._post(body, timeout_s)
+            status, raw = self._send("POST", self._path, body, timeout_s)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise RpcUnreachable(f"{self.url}: {_reason(error)}") from error
@@ -120,13 +128,15 @@ class BlockingClient:
         except (ValueError, RecursionError) as error:
             raise RpcUnreachable(f"{self.url}: the answer is not JSON") from error
 
-    def _post(self, body: bytes, timeout_s: float) -> tuple[int, bytes]:
+    def _send(
+        self, verb: str, path: str, body: bytes | None, timeout_s: float
+    ) -> tuple[int, bytes]:
         connection = self._connection
         if connection is None or _is_closed_by_peer(connection):
             self.close()
             connection = self._connection = self._connect(timeout_s)
         connection.sock.settimeout(timeout_s)
-        connection.request("POST", self._path, body=body, headers=self._headers)
+        connection.request(verb, path, body=body, headers=self._headers)
         response = connection.getresponse()
         return response.status, response.read(MAX_ANSWER_BYTES + 1)
 
