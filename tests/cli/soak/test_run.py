@@ -87,7 +87,7 @@ class WatchTests(RunCase):
 
     def test_a_leak(self) -> None:
         def plant(node: PlantedNode, now_s: float) -> None:
-            node.rss = 100e6 + now_s * 1e5
+            node.rss = 100e6 + now_s * 5e5
 
         record = self.run_soak(self.nodes(plant))
         self.assertEqual(self.found(record), {("memory slope", "b")})

@@ -19,6 +19,9 @@ BEHIND_BLOCKS = 3
 WARM_UP_SHARE = 0.5
 """Growth is judged over the rest of the run: at first every cache fills."""
 LEAST_GROWTH_BYTES = 10 * MIB
+SHORT_RUN_S = 600.0
+SHORT_GROWTH_BYTES = 64 * MIB
+"""In a shorter run caches and write buffers fill until its end: less growth tells nothing."""
 CPU_TIMES = 1.5
 CPU_POINTS = 10.0
 """CPU has grown when its last third is both: so many times and so many points above the first."""
@@ -134,7 +137,8 @@ class Findings:
         late = [(each.at_s, each.rss_bytes) for each in readings if each.at_s >= warm_s]
         growth_h = memory_slope(readings)
         grown = growth_h / 3600 * (late[-1][0] - late[0][0])
-        if growth_h > self.limits.memory_slope_bytes_h and grown > LEAST_GROWTH_BYTES:
+        least = SHORT_GROWTH_BYTES if end_s - start_s < SHORT_RUN_S else LEAST_GROWTH_BYTES
+        if growth_h > self.limits.memory_slope_bytes_h and grown > least:
             self.add(
                 "memory slope",
                 name,

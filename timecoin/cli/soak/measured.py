@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from timecoin.cli.soak.findings import cpu_percent, megabits, memory_slope
+from timecoin.cli.soak.findings import SHORT_RUN_S, cpu_percent, megabits, memory_slope
 from timecoin.cli.soak.reading import Reading
 from timecoin.cli.soak.run import Record
 from timecoin.cli.soak.series import Buckets, difference, merged, percentile, quantile
@@ -17,8 +17,6 @@ BLOCK_DELAY_S = 2
 FINALITY_S = 5
 OWN_FINALITY_S = 0.5
 CALL_MS = 100
-SLOPE_FROM_S = 600.0
-"""A shorter run says nothing about growth in an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def figures(record: Record) -> list[Row]:
             continue
         first, last = readings[0].rss_bytes / 1e6, readings[-1].rss_bytes / 1e6
         text = f"{first:.0f} to {last:.0f} MB"
-        if readings[-1].at_s - readings[0].at_s >= SLOPE_FROM_S:
+        if readings[-1].at_s - readings[0].at_s >= SHORT_RUN_S:
             text += f", later half {memory_slope(readings) / 1e6:+.1f} MB an hour"
         rows.append(Row(f"memory of {name}", "", text, None))
         used = cpu_percent(readings)
