@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.chain.net import Net
 from timecoin.chain.commit import BlockConnected, Chain
 from timecoin.chain.headers import HeaderChain
+from timecoin.chain.loading import Loader
 from timecoin.codec import Wire, decode, encode
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import (
@@ -26,13 +27,19 @@ from timecoin.machine import (
 from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.params import MAX_FRAME_BYTES
 from timecoin.signal import Signal
+from timecoin.store.engine import Engine
+from timecoin.store.loadstore import EngineLoadStore
 from timecoin.sync.events import (
     BlockSynced,
     CatchingUp,
+    CoinsStored,
+    CoinsSynced,
     HeadersStored,
     HeadersSynced,
     NewTip,
     SecondCertificate,
+    SetBegun,
+    SetWanted,
 )
 from timecoin.sync.machine import Sync
 
@@ -46,7 +53,12 @@ class Desk:
     """One node; ``rewrite`` makes it dishonest or its line a bad one."""
 
     def __init__(
-        self, world: World, name: bytes, chain: Chain, checkpoints: dict[int, bytes] | None
+        self,
+        world: World,
+        name: bytes,
+        chain: Chain,
+        checkpoints: dict[int, bytes] | None,
+        load_into: Engine | None,
     ) -> None:
         self.world = world
         self.name = name
@@ -54,7 +66,11 @@ class Desk:
         self.bodies: dict[bytes, Transaction] = {}
         net = world.net
         self.headers = HeaderChain(net.genesis, chain._store, net.verify, chain.tip, checkpoints)
-        self.sync = Sync(chain, self.headers, self.find)
+        self.loader = None
+        if load_into is not None:
+            store = EngineLoadStore(load_into)
+            self.loader = Loader(net.genesis, chain, self.headers, store, wanted=True)
+        self.sync = Sync(chain, self.headers, self.find, self.loader)
         self.rewrite: Rewrite = lambda receiver, message: message
         self.serves_bodies = True
         self.blamed: list[tuple[bytes, int, str]] = []
@@ -126,6 +142,14 @@ class Desk:
             case HeadersSynced(headers):
                 self.headers.append(headers)
                 self.world.at(0, lambda: self.deliver(HeadersStored()))
+            case SetWanted(height):
+                assert self.loader is not None
+                self.loader.begin(height)
+                self.world.at(0, lambda: self.deliver(SetBegun()))
+            case CoinsSynced(after, coins, last):
+                assert self.loader is not None
+                whole = self.loader.add(after, coins, last)
+                self.world.at(0, lambda: self.deliver(CoinsStored(whole)))
             case SecondCertificate(first, second):
                 self.signals.append(self.chain.record_fork(first, second))
 
@@ -158,9 +182,10 @@ class World:
         name: str,
         chain: Chain | None = None,
         checkpoints: dict[int, bytes] | None = None,
+        load_into: Engine | None = None,
     ) -> Desk:
         key = name.encode().ljust(32, b"-")
-        desk = Desk(self, key, chain or self.net.chain(), checkpoints)
+        desk = Desk(self, key, chain or self.net.chain(load_into), checkpoints, load_into)
         self.desks[key] = desk
         return desk
 

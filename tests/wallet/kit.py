@@ -96,6 +96,16 @@ class World:
         """The whole UTXO set."""
         return iter(sorted(self.coins.by_point.items()))
 
+    @property
+    def first_body(self) -> int:
+        """The lowest height from which on every block is here."""
+        return 1
+
+    def header(self, height: int) -> Header | None:
+        """The header of the block at ``height``."""
+        block = self.blocks.get(height)
+        return None if block is None else block.header
+
     def block(self, height: int) -> Block | None:
         """The block at ``height``."""
         return self.blocks.get(height)

@@ -95,10 +95,16 @@ class Chain:
         self._checks: OrderedDict[bytes, CheckedBlock] = OrderedDict()
         if store.tip() is None:
             store.initialize(genesis_state(genesis))
-        self._tip = _read_tip(genesis, store)
-        self._lthash = store.lthash()
-        self._supply = store.supply()
-        self._fork_height = store.fork_height()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Go on from what the store holds now: at the start, and after a set has been loaded."""
+        self._tip = _read_tip(self._genesis, self._store)
+        self._lthash = self._store.lthash()
+        self._supply = self._store.supply()
+        self._fork_height = self._store.fork_height()
+        self._snapshots.clear()
+        self._checks.clear()
 
     # what it knows
 
@@ -162,9 +168,9 @@ class Chain:
         members = parent_set(self)
         return members.releases(point, stake.pubkey, self._tip.height + 1)
 
-    def utxos(self) -> Iterator[Coin]:
-        """The whole UTXO set, in outpoint order."""
-        return self._store.utxos()
+    def utxos(self, after: Outpoint = b"") -> Iterator[Coin]:
+        """The UTXO set in outpoint order, from behind ``after``."""
+        return self._store.utxos(after)
 
     def archived(self, txid: bytes) -> int | None:
         """Height of the block that archived ``txid``; genesis allocations count as block 0's."""
@@ -280,7 +286,7 @@ class Chain:
                 supply=checked.supply,
             )
         )
-        self._tip = _tip_of(block)
+        self._tip = _tip_of(block.header)
         self._lthash = checked.lthash
         self._supply = checked.supply
         self._keep_snapshot(block.height, checked.active_set)
@@ -334,8 +340,7 @@ class Chain:
             self._snapshots.popitem(last=False)
 
 
-def _tip_of(block: Block) -> Tip:
-    header = block.header
+def _tip_of(header: Header) -> Tip:
     return Tip(
         height=header.height,
         hash=header.hash,
@@ -356,7 +361,7 @@ def _read_tip(genesis: Genesis, store: ChainStore) -> Tip:
         slot = genesis.slot_at(genesis.time_ms)
         slot_time = slot * genesis.slot_ms
         return Tip(0, block_hash, slot, slot_time, genesis.time_ms, genesis.hash)
-    block = store.block(height)
-    if block is None or block.hash != block_hash:
-        raise LookupError(f"the store's tip {height} has no block")
-    return _tip_of(block)
+    header = store.header(height)
+    if header is None or header.hash != block_hash:
+        raise LookupError(f"the store's tip {height} has no header")
+    return _tip_of(header)

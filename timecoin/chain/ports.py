@@ -167,8 +167,8 @@ class ChainStore(HeaderStore, Protocol):
     def utxo(self, point: Outpoint) -> Utxo | None:
         """The unspent output ``point``."""
 
-    def utxos(self) -> Iterator[tuple[Outpoint, Utxo]]:
-        """The whole UTXO set in outpoint order."""
+    def utxos(self, after: Outpoint = b"") -> Iterator[tuple[Outpoint, Utxo]]:
+        """The UTXO set in outpoint order, from behind ``after``."""
 
     def archived(self, txid: bytes) -> Archived | None:
         """Where ``txid`` is archived."""

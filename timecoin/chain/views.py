@@ -78,20 +78,27 @@ class ChainViews:
         """The height at which two blocks are certified; None on a sound chain."""
         return self._chain.fork_height
 
+    @property
+    def first_body(self) -> int:
+        """The lowest height from which on every block is here whole."""
+        return self._chain.first_body
+
     def block_hash(self, height: int) -> bytes | None:
         """The hash of the block at ``height``; the genesis hash at 0."""
         return self._chain.block_hash(height)
 
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of ``block_hash``, genesis included."""
-        return self._store.height_of(block_hash)
+        height = self._store.height_of(block_hash)
+        # A header that is ahead of its block, or lost against a checkpoint, is no block.
+        return height if height is not None and self.block_hash(height) == block_hash else None
 
     def header(self, height: int) -> Header | None:
         """The header at ``height``; genesis has none."""
         return self._store.header(height)
 
     def block(self, height: int) -> Block | None:
-        """The block at ``height``; genesis has none."""
+        """The block at ``height``; None for genesis and where its body is not kept."""
         return self._store.block(height)
 
     def certificate(self, height: int) -> BlockCertificate | None:

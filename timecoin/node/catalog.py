@@ -31,7 +31,15 @@ from timecoin.masternodes.messages import Beats, Leaves
 from timecoin.mempool.messages import GetTransactions, Transactions
 from timecoin.p2p.allowance import BULK_BYTES_PER_TOKEN, KindRule
 from timecoin.quorum.evidence import MAX_EVIDENCE_BYTES, Evidence
-from timecoin.sync.messages import Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
+from timecoin.sync.messages import (
+    Bodies,
+    Coins,
+    GetBodies,
+    GetCoins,
+    GetHeaders,
+    Headers,
+    TipAnnounce,
+)
 
 
 class Owner(enum.Enum):
@@ -96,6 +104,8 @@ MESSAGES: dict[int, Known] = {
     66: Known(Headers, FRAME, Owner.SYNC, rule=PAGE),
     67: Known(GetBodies, SMALL, Owner.SYNC, rule=READS_DISK),
     68: Known(Bodies, FRAME, Owner.SYNC, rule=PAGE),
+    69: Known(GetCoins, SMALL, Owner.SYNC, rule=READS_DISK),
+    70: Known(Coins, FRAME, Owner.SYNC, rule=PAGE),
     80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
     81: Known(Beats, LISTS, Owner.MASTERNODES),
     82: Known(Leaves, LISTS, Owner.MASTERNODES),

@@ -74,6 +74,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("rpctlscert", values.path, "PEM certificate for RPC"),
     Option("rpctlskey", values.path, "PEM key for RPC"),
     Option("checkpoint", values.checkpoint, "HEIGHT:HASH of a trusted block", repeated=True),
+    Option("snapshotsync", values.switch, "1 or 0: start from a recent set of coins [0]"),
+    Option("prune", values.prune, "keep the bodies of so many newest blocks, or 0: all [0]"),
     Option("addressindex", values.switch, "1 or 0: keep coins and history by address [1]"),
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
     Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
@@ -124,6 +126,8 @@ class NodeConfig:
     rpc: RpcConfig
     address_index: bool
     checkpoints: tuple[tuple[int, bytes], ...]
+    snapshot_sync: bool
+    prune: int
     pool_limits: PoolLimits
     min_disk_free_bytes: int
     """Health is red with less room where the data directory is."""
@@ -240,6 +244,8 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         rpc=_settle_rpc(given, network, datadir),
         address_index=given.get("addressindex", True),
         checkpoints=_settle_checkpoints(given),
+        snapshot_sync=given.get("snapshotsync", False),
+        prune=given.get("prune", 0),
         pool_limits=limits,
         min_disk_free_bytes=given.get("mindiskfree", DEFAULT_MIN_DISK_MB) * 1_000_000,
         log_levels=given.get("loglevel", LevelSetting()),

@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.internet.posixbase import PosixReactorBase
 
 from timecoin.chain.commit import BlockConnected
+from timecoin.chain.loading import SetLoaded
 from timecoin.finality.events import StatusChanged
 from timecoin.metrics.meters import Meters
 from timecoin.node.catalog import MESSAGES
@@ -57,6 +58,7 @@ def follow_coins(node: Node, keystore: Keystore) -> Wallet:
         for tx in wallet.unstaking.waiting():
             node.submit(tx)  # refused until the masternode has let its stake go
 
+    observe(node, SetLoaded, lambda _: wallet.begin_anew())
     observe(node, BlockConnected, on_block)
     observe(node, StatusChanged, on_status)
     return wallet

@@ -8,6 +8,8 @@ from timecoin import params
 from timecoin.chain.addresses import AddressViews
 from timecoin.chain.commit import Chain
 from timecoin.chain.headers import HeaderChain
+from timecoin.chain.loading import Loader
+from timecoin.chain.prune import Pruner
 from timecoin.chain.registry import Registry
 from timecoin.chain.views import ChainViews
 from timecoin.consensus import events as consensus_events
@@ -42,6 +44,7 @@ from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.heartbeatstore import HeartbeatStore
 from timecoin.store.journalstore import JournalStore
 from timecoin.store.keys import JOURNAL
+from timecoin.store.loadstore import EngineLoadStore
 from timecoin.store.schema import claim_store
 from timecoin.store.walletstore import WalletStore
 from timecoin.sync.machine import Sync
@@ -62,6 +65,10 @@ class NodeSettings:
     pool: PoolLimits = field(default_factory=PoolLimits)
     finality: params.FinalityParams = field(default_factory=params.FinalityParams)
     address_index: bool = True
+    snapshot_sync: bool = False
+    """Start from the set of unspent outputs of a recent block instead of from all blocks."""
+    prune: int = 0
+    """Keep the bodies of so many newest blocks; 0 keeps all."""
     checkpoints: tuple[tuple[int, bytes], ...] = ()
     """Heights and block hashes that history has to pass through."""
     joins_by_itself: bool = True
@@ -141,7 +148,20 @@ class Node:
         self.headers = HeaderChain(
             genesis, store, verify, self.chain.tip, dict(settings.checkpoints)
         )
-        self.sync = Sync(self.chain, self.headers, self.exchange.find)
+        self.loader = Loader(
+            genesis,
+            self.chain,
+            self.headers,
+            EngineLoadStore(runtime.engine, settings.address_index),
+            wanted=settings.snapshot_sync,
+        )
+        self.sync = Sync(
+            self.chain,
+            self.headers,
+            self.exchange.find,
+            self.loader if settings.snapshot_sync else None,
+        )
+        self.pruner = Pruner(store, settings.prune) if settings.prune else None
         self.signals = Signals()
         messenger = Messenger(runtime.network, self.is_staked)
         self.gossip = Gossip(KIND_OF)

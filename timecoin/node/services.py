@@ -170,6 +170,8 @@ def compose(
             pool=config.pool_limits,
             address_index=config.address_index,
             checkpoints=config.checkpoints,
+            snapshot_sync=config.snapshot_sync,
+            prune=config.prune,
         ),
         Runtime(
             clock=reactor,

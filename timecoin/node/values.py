@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from timecoin.chain.prune import KEEP_AT_LEAST
 from timecoin.p2p.address import PeerAddress, parse_peer_address
 
 _BLOCK_HASH = re.compile(r"[0-9a-fA-F]{64}")
@@ -50,6 +51,11 @@ def count(low: int, high: int) -> Callable[[str], int]:
 
 port = count(0, 65_535)
 """A TCP port; 0 lets the system choose."""
+
+
+def prune(value: str) -> int:
+    """How many blocks keep their bodies; 0 for all."""
+    return 0 if value == "0" else count(KEEP_AT_LEAST, 2**31)(value)
 
 
 def switch(value: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from timecoin.chain.commit import BlockConnected, ForkFound
+from timecoin.chain.loading import SetLoaded
 from timecoin.consensus import events as consensus_events
 from timecoin.evidence import events as evidence_events
 from timecoin.finality import events as finality_events
@@ -37,6 +38,8 @@ def wire(node: Node, network: Network) -> None:
 
     def connected(block: BlockConnected) -> None:
         network.set_height(block.block.height)
+        if node.pruner is not None:
+            node.pruner.connected(block.block.height)
         deliver(node.finality, finality_events.Connected(block.block, block.transactions))
         deliver(node.consensus, consensus_events.NewTip())
         deliver(node.sync, sync_events.NewTip())
@@ -46,6 +49,18 @@ def wire(node: Node, network: Network) -> None:
     def headers_synced(found: sync_events.HeadersSynced) -> None:
         node.headers.append(found.checked)
         deliver(node.sync, sync_events.HeadersStored())
+
+    def set_wanted(wanted: sync_events.SetWanted) -> None:
+        node.loader.begin(wanted.height)
+        deliver(node.sync, sync_events.SetBegun())
+
+    def coins_synced(page: sync_events.CoinsSynced) -> None:
+        whole = node.loader.add(page.after, page.coins, page.last)
+        if whole:
+            network.set_height(node.chain.tip_height)
+            deliver(node.consensus, consensus_events.NewTip())
+            signals.publish(SetLoaded(node.chain.tip_height))
+        deliver(node.sync, sync_events.CoinsStored(whole))
 
     def fetched(bodies: BodiesFetched) -> None:
         deliver(node.consensus, bodies)
@@ -82,6 +97,8 @@ def wire(node: Node, network: Network) -> None:
     signals.subscribe(BodiesFetched, fetched)
     signals.subscribe(BodiesWanted, wanted)
     signals.subscribe(sync_events.HeadersSynced, headers_synced)
+    signals.subscribe(sync_events.SetWanted, set_wanted)
+    signals.subscribe(sync_events.CoinsSynced, coins_synced)
     signals.subscribe(sync_events.CatchingUp, catching_up)
     signals.subscribe(masternode_events.ClockChanged, clock_changed)
     signals.subscribe(sync_events.SecondCertificate, second_certificate)

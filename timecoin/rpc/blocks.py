@@ -18,6 +18,7 @@ from timecoin.ledger.transaction import Outpoint, TxOutput
 from timecoin.params import Network
 from timecoin.quorum.certificate import BatchCertificate
 from timecoin.quorum.tally import quorum_weight, weight_of
+from timecoin.rpc.errors import MISC_ERROR, RpcError
 from timecoin.rpc.jsonvalues import amount_json
 from timecoin.rpc.lookup import Lookup
 from timecoin.rpc.rendering import Json, script_address, transaction_json
@@ -57,8 +58,7 @@ class BlockReader:
 
     def encoded(self, height: int) -> bytes:
         """Canonical bytes of the block; of genesis those that its hash covers."""
-        block = self._views.block(height)
-        return encode(self._genesis if block is None else block)
+        return encode(self._genesis if height == 0 else self._whole(height))
 
     def encoded_header(self, height: int) -> bytes:
         """Canonical bytes that the block's hash covers."""
@@ -67,22 +67,30 @@ class BlockReader:
 
     def header_summary(self, height: int) -> Json:
         """The block without its transactions, votes and rewards."""
-        block = self._views.block(height)
-        if block is None:
+        header = self._views.header(height)
+        if header is None:
             shown = self._genesis_json()
             return {name: shown[name] for name in _HEADER_OF_GENESIS if name in shown}
+        block = self._views.block(height)
         return {
-            **self._links_json(height, block.hash),
-            **_header_json(block.header),
+            **self._links_json(height, header.hash),
+            **_header_json(header),
             "mediantime": median_time_ms(self._genesis, self._views, height) // 1000,
-            "nTx": 1 + len(block.body.entries),
+            **({} if block is None else {"nTx": 1 + len(block.body.entries)}),
         }
+
+    def _whole(self, height: int) -> Block:
+        """The block at ``height`` above 0; Bitcoin Core's error when its body is not kept."""
+        block = self._views.block(height)
+        if block is None:
+            raise RpcError(MISC_ERROR, "Block not available (pruned data)")
+        return block
 
     async def summary(self, height: int, with_transactions: bool) -> Json:
         """All that is known of the block; its transactions by txid or whole."""
-        block = self._views.block(height)
-        if block is None:
+        if height == 0:
             return self._genesis_json()
+        block = self._whole(height)
         shown = {
             **self._links_json(height, block.hash),
             **_header_json(block.header),

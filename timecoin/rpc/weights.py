@@ -80,7 +80,8 @@ def block_signers(views: ChainViews, height: int) -> list[bytes]:
 def _certificate(views: ChainViews, height: int, txid: bytes) -> BatchCertificate | None:
     """The certificate in the block at ``height`` that names ``txid``."""
     block = views.block(height)
-    assert block is not None  # the chain has just named this height
+    if block is None:
+        return None  # pruned
     for data in block.body.certificates:
         if txid in data:  # decoding costs more than looking
             certificate = decode(data, BatchCertificate, params.MAX_BLOCK_BYTES)

@@ -101,7 +101,7 @@ def _clear(engine: Engine) -> None:
 def _build(engine: Engine, store: ChainStore, tip_height: int) -> None:
     """Unspent outputs from the set, history from the blocks; the mark comes last."""
     index = AddressIndex(engine)
-    for height in range(1, tip_height + 1):
+    for height in range(store.first_body(), tip_height + 1):
         block, diff = store.block(height), store.undo(height)
         if block is None or diff is None:
             raise StoreError(f"the store has no block {height}: it is damaged")

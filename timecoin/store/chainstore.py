@@ -118,9 +118,10 @@ class EngineChainStore:
         """See the port."""
         return self._row(keys.UTXO, point, Utxo)
 
-    def utxos(self) -> Iterator[tuple[Outpoint, Utxo]]:
+    def utxos(self, after: Outpoint = b"") -> Iterator[tuple[Outpoint, Utxo]]:
         """See the port."""
-        for point, row in self._engine.scan(keys.UTXO):
+        start = after + b"\0" if after else b""
+        for point, row in self._engine.scan(keys.UTXO, start=start):
             yield point, decode(row, Utxo, len(row))
 
     def archived(self, txid: bytes) -> Archived | None:
@@ -209,10 +210,23 @@ class EngineChainStore:
                 (keys.HEADERS, height, encode(item.header)),
                 (keys.BLOCK_CERTIFICATES, height, encode(item.certificate)),
                 (keys.AVS, height, item.header.avs_root),
+                (keys.HEIGHTS, item.header.hash, height),
             ]
             if item.members is not None:
                 rows.append((keys.AVS, item.header.avs_root, encode(item.members)))
         rows.append((keys.META, keys.META_HEADERS, height_key(items[-1].header.height)))
+        self._engine.write(rows, sync=False)
+
+    def forget_bodies(self, first: int, last: int) -> None:
+        """See ``PrunedStore``."""
+        rows: list[Row] = [(keys.META, keys.META_FIRST_BODY, height_key(last + 1))]
+        for height in range(first, last + 1):
+            number = height_key(height)
+            body = self._row(keys.BODIES, number, Body)
+            if body is not None:
+                wtxids = (*(entry.wtxid for entry in body.entries), body.reward.wtxid)
+                rows += [(keys.TX, wtxid, None) for wtxid in wtxids]
+            rows += [(keys.BODIES, number, None), (keys.UNDO, number, None)]
         self._engine.write(rows, sync=False)
 
     def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from timecoin.chain.accept import CheckedBlock
 from timecoin.chain.headers import CheckedHeaders
+from timecoin.ledger.connect import Coin
+from timecoin.ledger.transaction import Outpoint
 from timecoin.quorum.certificate import BlockCertificate
 from timecoin.signal import Signal
 
@@ -20,6 +22,19 @@ class NewTip:
 @dataclass(frozen=True, slots=True)
 class HeadersStored:
     """The headers that were made known last are at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetBegun:
+    """The load of the set that was wanted has begun: the store is ready for pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoinsStored:
+    """The page that was made known last is at rest; ``whole``: whether the set that it ended is
+    the right one, None while there is more to come."""
+
+    whole: bool | None
 
 
 # Signals.
@@ -45,6 +60,22 @@ class BlockSynced(Signal):
 
     checked: CheckedBlock
     certificate: BlockCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class SetWanted(Signal):
+    """The set of unspent outputs after block ``height`` is to be loaded."""
+
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoinsSynced(Signal):
+    """A page of that set, from behind ``after``: to be kept."""
+
+    after: Outpoint
+    coins: tuple[Coin, ...]
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)

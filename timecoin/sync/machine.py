@@ -11,6 +11,7 @@ next is judged.
 from __future__ import annotations
 
 from timecoin.chain.headers import HeaderChain
+from timecoin.chain.pastset import PastSet
 from timecoin.codec import Wire
 from timecoin.consensus.ports import FindBody
 from timecoin.machine import (
@@ -28,13 +29,22 @@ from timecoin.machine import (
 )
 from timecoin.mempool.exchange import BodiesFetched
 from timecoin.sync.blocks import BlockFetch
-from timecoin.sync.events import CatchingUp, HeadersStored, NewTip
+from timecoin.sync.coins import CoinFetch
+from timecoin.sync.events import CatchingUp, CoinsStored, HeadersStored, NewTip, SetBegun
 from timecoin.sync.headers import HeaderFetch
 from timecoin.sync.line import EMPTY_POINTS, LIE_POINTS, UNREQUESTED_POINTS, Line
-from timecoin.sync.messages import Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
-from timecoin.sync.ports import SyncChain
+from timecoin.sync.messages import (
+    Bodies,
+    Coins,
+    GetBodies,
+    GetCoins,
+    GetHeaders,
+    Headers,
+    TipAnnounce,
+)
+from timecoin.sync.ports import SetLoader, SyncChain
 from timecoin.sync.requests import Purpose
-from timecoin.sync.serve import bodies_page, headers_page
+from timecoin.sync.serve import bodies_page, coins_page, headers_page
 
 ANNOUNCE_MS = 5_000
 STUCK_MS = 30_000
@@ -44,12 +54,21 @@ STUCK_MS = 30_000
 class Sync:
     """A machine; ``find`` gives the transaction bodies that this node holds."""
 
-    def __init__(self, chain: SyncChain, headers: HeaderChain, find: FindBody) -> None:
+    def __init__(
+        self,
+        chain: SyncChain,
+        headers: HeaderChain,
+        find: FindBody,
+        loader: SetLoader | None = None,
+    ) -> None:
+        """``loader``: start from a set of unspent outputs, if the chain is at genesis."""
         self._chain = chain
         self._headers = headers
         self._line = Line()
         self._header_fetch = HeaderFetch(chain, headers, self._line)
         self._block_fetch = BlockFetch(chain, headers, find, self._line)
+        self._coin_fetch = CoinFetch(chain, headers, loader, self._line)
+        self._past = PastSet(chain)
         self._active = False
         self._given_up = 0
         """Headers up to this height did not lead to blocks in time: they hold nobody any more."""
@@ -86,6 +105,11 @@ class Sync:
             case HeadersStored():
                 self._header_fetch.stored()
                 return [*self._progress(), *self._settle(now_ms), _go_on()]
+            case SetBegun():
+                self._coin_fetch.stored(None)
+                return [*self._progress(), _go_on()]
+            case CoinsStored(whole):
+                return self._coins_stored(whole, now_ms)
             case BodiesFetched(wtxids):
                 if not self._block_fetch.found(wtxids):
                     return []
@@ -102,7 +126,9 @@ class Sync:
                 return [Send(peer, headers_page(self._chain, message))]
             case GetBodies():
                 return [Send(peer, bodies_page(self._chain, message))]
-            case Headers() | Bodies():
+            case GetCoins():
+                return [Send(peer, coins_page(self._chain, self._past, message))]
+            case Headers() | Bodies() | Coins():
                 return [*self._answered(peer, message, now_ms), *self._advance(now_ms)]
         return []
 
@@ -129,15 +155,14 @@ class Sync:
             effects += self._header_fetch.announced(peer, told, now_ms)
         return [*effects, *self._advance(now_ms)]
 
-    def _answered(self, peer: bytes, answer: Headers | Bodies, now_ms: int) -> list[Effect]:
-        purposes = (
-            (Purpose.BODIES,) if isinstance(answer, Bodies) else (Purpose.HEADERS, Purpose.PROBE)
-        )
+    def _answered(self, peer: bytes, answer: Headers | Bodies | Coins, now_ms: int) -> list[Effect]:
         line = self._line
-        request = line.requests.answered(peer, answer.request, *purposes)
+        request = line.requests.answered(peer, answer.request, *_PURPOSES[type(answer)])
         if request is None:
             return [Blame(peer, UNREQUESTED_POINTS, "an answer to no question")]
         stop = StopTimer(("late", request.number))
+        if isinstance(answer, Coins):
+            return [stop, *self._coin_fetch.take(request, answer, now_ms)]
         if len(answer.items) > request.count:
             return [stop, *line.lie(peer, LIE_POINTS, "more than was asked for", now_ms)]
         if not answer.items:
@@ -148,6 +173,13 @@ class Sync:
         return [stop, *self._header_fetch.take(request, answer, now_ms)]
 
     # progress
+
+    def _coins_stored(self, whole: bool | None, now_ms: int) -> list[Effect]:
+        self._coin_fetch.stored(whole)
+        charged = self._coin_fetch.wrong(now_ms) if whole is False else []
+        if whole:
+            self._headers.follow(self._chain.tip)
+        return [*charged, *self._progress(), *self._settle(now_ms), _go_on()]
 
     def _new_tip(self, now_ms: int) -> list[Effect]:
         self._headers.follow(self._chain.tip)
@@ -201,7 +233,8 @@ class Sync:
             *self._settle(now_ms),
             *self._block_fetch.judge(now_ms),
             *self._header_fetch.fetch(self._active, now_ms),
-            *self._block_fetch.fetch(now_ms),
+            *self._coin_fetch.fetch(self._header_fetch.busy, now_ms),
+            *([] if self._coin_fetch.holds_blocks else self._block_fetch.fetch(now_ms)),
         ]
 
     def _settle(self, now_ms: int) -> list[Effect]:
@@ -216,6 +249,13 @@ class Sync:
         self._active = active
         timer = StartTimer(("stuck",), STUCK_MS) if active else StopTimer(("stuck",))
         return [timer, Emit(CatchingUp(active))]
+
+
+_PURPOSES: dict[type[Wire], tuple[Purpose, ...]] = {
+    Headers: (Purpose.HEADERS, Purpose.PROBE),
+    Bodies: (Purpose.BODIES,),
+    Coins: (Purpose.COINS,),
+}
 
 
 def _go_on() -> Effect:

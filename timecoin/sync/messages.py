@@ -1,4 +1,4 @@
-"""Tips, headers and bodies of blocks on the wire.
+"""Tips, headers and bodies of blocks, and sets of unspent outputs on the wire.
 
 A page ends before its bound in bytes, unless its first item alone is larger, and is empty when the
 sender does not have the first item. ``request`` names the question that an answer belongs to.
@@ -13,12 +13,15 @@ from msgspec import Meta
 from timecoin.chain.headers import CertifiedHeader
 from timecoin.codec import U64, Bytes32, Wire
 from timecoin.ledger.block import Body
-from timecoin.ledger.transaction import Transaction
+from timecoin.ledger.transaction import OUTPOINT_BYTES, Transaction
+from timecoin.ledger.utxo import Utxo
 
 MAX_HEADERS = 1_000
 """Headers that one request may ask for."""
 MAX_BLOCKS = 100
 """Bodies of blocks that one request may ask for."""
+MAX_COINS = 1_000
+"""Unspent outputs of a page."""
 PAGE_BYTES = 1_000_000
 
 
@@ -70,3 +73,25 @@ class Bodies(Wire, frozen=True):
 
     request: U64
     items: Annotated[tuple[BlockBody, ...], Meta(max_length=MAX_BLOCKS)]
+
+
+_Outpoint = Annotated[bytes, Meta(min_length=OUTPOINT_BYTES, max_length=OUTPOINT_BYTES)]
+
+
+class GetCoins(Wire, frozen=True):
+    """Ask for a page of the outputs that were unspent after block ``height``.
+
+    In the order of outpoints, from behind ``after``; from the beginning when that is empty.
+    """
+
+    request: U64
+    height: U64
+    after: Annotated[bytes, Meta(max_length=OUTPOINT_BYTES)]
+
+
+class Coins(Wire, frozen=True):
+    """The answer; ``last`` says that nothing follows. Empty and not last: this set is not given."""
+
+    request: U64
+    items: Annotated[tuple[tuple[_Outpoint, Utxo], ...], Meta(max_length=MAX_COINS)]
+    last: bool

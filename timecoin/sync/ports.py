@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from timecoin.chain.accept import CheckedBlock
+from timecoin.chain.loading import LoadState
 from timecoin.consensus.ports import FindBody, Tip
 from timecoin.ledger.block import Block, Header
-from timecoin.ledger.transaction import Transaction
+from timecoin.ledger.connect import Coin, UtxoDiff
+from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import BlockCertificate
 
@@ -39,6 +42,12 @@ class SyncChain(Protocol):
     def transaction(self, wtxid: bytes) -> Transaction | None:
         """The archived transaction ``wtxid``."""
 
+    def utxos(self, after: Outpoint = b"") -> Iterator[Coin]:
+        """The UTXO set in outpoint order, from behind ``after``."""
+
+    def undo(self, height: int) -> UtxoDiff | None:
+        """What the block at ``height`` spent and created."""
+
     def certificate(self, height: int) -> BlockCertificate | None:
         """The precommit certificate of the block at ``height``."""
 
@@ -47,3 +56,11 @@ class SyncChain(Protocol):
 
     def check(self, block: Block, find: FindBody) -> CheckedBlock:
         """``block`` judged as the tip's successor; ``RuleBroken`` or ``MissingBodies``."""
+
+
+class SetLoader(Protocol):
+    """Port: how far the loading of a set of unspent outputs is (``chain.loading.Loader``)."""
+
+    @property
+    def state(self) -> LoadState | None:
+        """How far the load is; None when there is none."""

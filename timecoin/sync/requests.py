@@ -20,6 +20,7 @@ class Purpose(enum.Enum):
     PROBE = "probe"
     """Compares histories at a height that we hold."""
     BODIES = "bodies"
+    COINS = "coins"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from timecoin.chain.headers import CertifiedHeader
+from timecoin.chain.pastset import PastSet
 from timecoin.codec import encode
 from timecoin.sync.messages import (
+    MAX_COINS,
     PAGE_BYTES,
     BlockBody,
     Bodies,
+    Coins,
     GetBodies,
+    GetCoins,
     GetHeaders,
     Headers,
 )
@@ -41,6 +45,14 @@ def headers_page(chain: SyncChain, asked: GetHeaders) -> Headers:
         items.append(item)
         root = header.avs_root
     return Headers(asked.request, tuple(items))
+
+
+def coins_page(chain: SyncChain, past: PastSet, asked: GetCoins) -> Coins:
+    """The outputs that ``asked`` names, if this node gives out the set of that height."""
+    found = past.page(asked.height, chain.tip.height, asked.after, MAX_COINS + 1)
+    if found is None:
+        return Coins(asked.request, (), False)
+    return Coins(asked.request, tuple(found[:MAX_COINS]), len(found) <= MAX_COINS)
 
 
 def bodies_page(chain: SyncChain, asked: GetBodies) -> Bodies:

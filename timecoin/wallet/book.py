@@ -99,6 +99,12 @@ class HistoryBook:
             self._rows.write(rows)
         self._next = following
 
+    def skip_to(self, height: int) -> None:
+        """The blocks below ``height`` cannot be read: go on with that one."""
+        if height > self._next:
+            self._rows.write([(self._pointer, height.to_bytes(8, "big"))])
+            self._next = height
+
     def rewind(self, height: int) -> None:
         """Have the blocks from ``height`` on read once more; what is known of them stays."""
         if height < self._next:

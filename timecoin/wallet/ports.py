@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from timecoin.ledger.block import Block
+from timecoin.ledger.block import Block, Header
 from timecoin.ledger.connect import Coin, UtxoDiff
 from timecoin.ledger.transaction import Transaction
 
@@ -22,6 +22,13 @@ class WalletChain(Protocol):
 
     def utxos(self) -> Iterator[Coin]:
         """The whole UTXO set."""
+
+    @property
+    def first_body(self) -> int:
+        """The lowest height from which on every block is here."""
+
+    def header(self, height: int) -> Header | None:
+        """The header at ``height``, from 1 to the tip."""
 
     def block(self, height: int) -> Block | None:
         """The block at ``height``, from 1 to the tip."""

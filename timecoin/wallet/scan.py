@@ -62,6 +62,8 @@ class BlockReader:
         A walk that makes further keys known is done again from its start: they may have been in use
         before, by another holder of the same words. ``LookupError`` for a damaged store.
         """
+        # What a node that began with a later block, or prunes, does not have cannot be read.
+        self._book.skip_to(self._chain.first_body)
         while True:
             first, grown = self._book.next_height, False
             while (height := self._book.next_height) <= self._chain.tip_height:
@@ -80,6 +82,8 @@ class BlockReader:
         tip_height = self._chain.tip_height
         if not 1 <= first <= (tip_height if last is None else last) <= tip_height:
             raise ValueError(f"blocks {first} to {last} are not within 1 .. {tip_height}")
+        if first < self._chain.first_body:
+            raise ValueError(f"the blocks below {self._chain.first_body} are not here")
         if last is None:
             self._book.rewind(first)
             return self.catch_up()
@@ -183,10 +187,10 @@ def first_height_since(chain: WalletChain, time_ms: int) -> int:
     low, high = 1, chain.tip_height + 1
     while low < high:
         middle = (low + high) // 2
-        block = chain.block(middle)
-        if block is None:
-            raise LookupError(f"the store has no block {middle}")
-        if block.header.slot_time + CLOCK_SLACK_MS < time_ms:
+        header = chain.header(middle)
+        if header is None:
+            raise LookupError(f"the store has no header {middle}")
+        if header.slot_time + CLOCK_SLACK_MS < time_ms:
             low = middle + 1
         else:
             high = middle

@@ -294,6 +294,12 @@ class Wallet(KeyRing):
 
     # hearing
 
+    def begin_anew(self) -> None:
+        """The chain has moved to a later block at once: what is unspent there is read anew."""
+        self._walk()
+        for _ in self.catch_up():
+            pass
+
     def on_block(self, connected: BlockConnected) -> None:
         """A block was archived."""
         self._coins.connect(

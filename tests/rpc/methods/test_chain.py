@@ -12,6 +12,7 @@ from timecoin.ledger.block import Block, Header
 from timecoin.ledger.genesis import Genesis
 from timecoin.params import MAX_BLOCK_BYTES
 from timecoin.rpc.errors import INVALID_PARAMETER, INVALID_PARAMS, MISC_ERROR, NOT_FOUND, TYPE_ERROR
+from timecoin.store.chainstore import EngineChainStore
 
 REWARD_OF_THREE = Decimal("2.09861228")  # 1 + ln 3, floored to a unit
 
@@ -122,6 +123,18 @@ class BlockTests(RpcTestCase):
         self.assertEqual(block.hash.hex(), self.call("getblockhash", 1))
         self.assertEqual(self.call("getblock", 1, False), raw.hex())
         self.assertEqual(self.call("getblock", 1)["size"], len(raw))
+
+    def test_pruned_blocks(self) -> None:
+        header = self.call("getblockheader", self.call("getblockhash", 1))
+        EngineChainStore(self.node.engine).forget_bodies(1, 1)
+        for verbosity in (0, 1, 2):
+            error = self.refused(MISC_ERROR, "getblock", 1, verbosity)
+            self.assertIn("Block not available (pruned data)", str(error))
+        del header["nTx"]
+        self.assertEqual(self.call("getblockheader", self.call("getblockhash", 1)), header)
+        self.assertEqual(self.call("getblock", 0)["height"], 0)
+        info = self.call("getblockchaininfo")
+        self.assertEqual((info["pruned"], info["pruneheight"]), (True, 2))
 
     def test_verbosity_out_of_range(self) -> None:
         for verbosity in (3, -1):

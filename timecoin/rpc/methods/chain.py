@@ -119,7 +119,8 @@ class ChainMethods:
             "verificationprogress": progress.quantize(PROGRESS_DECIMALS),
             "initialblockdownload": self._condition.catching_up,
             "size_on_disk": self._size_on_disk(),
-            "pruned": False,
+            "pruned": self._views.first_body > 1,
+            **({"pruneheight": self._views.first_body} if self._views.first_body > 1 else {}),
             "supply": amount_json(self._views.supply_units),
             "consensus": CONSENSUS,
             "finality": {
