@@ -90,4 +90,4 @@ class TwinsTests(SynchronousTestCase):
             self.run_with_twins(seed, 4)
 
     def test_one_of_seven(self) -> None:
-        self.run_with_twins(4, 7)
+        self.run_with_twins(1, 7)
