@@ -122,7 +122,7 @@ class StakedNet(Net):
             key.public,
             vrf.vrf_public(vrf_seed or key.seed),
             hash160(owner.public),
-            hash160(b"payout" + bytes([number])),
+            payout_hash(number),
             unlock_height,
         )
         change = coin.value - units - FEE_UNITS
@@ -199,6 +199,11 @@ class StakedNet(Net):
         point = self.register(chain, number, units)
         self.extend(chain, changes(self.join(chain, number, point)))
         return point
+
+
+def payout_hash(number: int) -> bytes:
+    """Where the rewards of masternode ``number`` go."""
+    return hash160(b"payout %d" % number)
 
 
 def changes(*found: Join | Leave | object, evidence: Sequence[bytes] = ()) -> Contents:

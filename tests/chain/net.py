@@ -60,6 +60,8 @@ class Net:
     owners: int = 4
     allocation: int = 100 * TIME
     salt: str = ""
+    expiry_height: int = 1_000_000
+    base_reward: int = TIME
     keys: list[SigningKey] = field(init=False)
     purses: list[SigningKey] = field(init=False)
     genesis: Genesis = field(init=False)
@@ -72,14 +74,14 @@ class Net:
             network=params.Network.DEVNET,
             time_ms=START_MS,
             slot_ms=SLOT_MS,
-            base_reward=TIME,
+            base_reward=self.base_reward,
             validators=tuple(
                 GenesisValidator(
                     pubkey=key.public,
                     vrf_pubkey=vrf.vrf_public(key.seed),
                     weight=100,
                     payout_hash=hash160(key.public),
-                    expiry_height=1_000_000,
+                    expiry_height=self.expiry_height,
                 )
                 for key in self.keys
             ),

@@ -7,7 +7,7 @@ from itertools import pairwise
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.chain.masternodes import StakedNet, changes
+from tests.chain.masternodes import StakedNet, changes, payout_hash
 from tests.chain.net import SLOT_MS, TIME, Contents, rebody, reseal
 from timecoin import params
 from timecoin.chain.accept import CheckedBlock
@@ -91,7 +91,7 @@ class StakeTests(Base):
             (10, Tier.BRONZE, 3, 0, point),
         )
         self.assertEqual(found.vrf_pubkey, vrf.vrf_public(self.net.masternodes[0].seed))
-        self.assertEqual(found.payout_hash, hash160(b"payout\0"))
+        self.assertEqual(found.payout_hash, payout_hash(0))
         self.assertEqual(self.net.active(self.chain).total_weight, 310)
 
     def test_tiers(self) -> None:
@@ -120,7 +120,7 @@ class StakeTests(Base):
             self.net.wait(self.chain, 1)
 
     def test_it_earns_from_the_next_block_on(self) -> None:
-        script = pay_to_pubkey_hash(hash160(b"payout\0"))
+        script = pay_to_pubkey_hash(payout_hash(0))
         self.net.enter(self.chain, 0)
         paid = []
         for _ in range(2):
@@ -385,9 +385,7 @@ class ExpiryTests(Base):
     """Genesis members expire at height 5, one a block."""
 
     def setUp(self) -> None:
-        self.net = StakedNet(allocation=250_000 * TIME)
-        validators = tuple(replace(v, expiry_height=5) for v in self.net.genesis.validators)
-        self.net.genesis = replace(self.net.genesis, validators=validators)
+        self.net = StakedNet(allocation=250_000 * TIME, expiry_height=5)
         self.chain = self.net.chain()
 
     def test_no_stop_when_stakes_take_over(self) -> None:
