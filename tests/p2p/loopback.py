@@ -60,6 +60,7 @@ class Node:
         rows: Rows | None = None,
         seeds: tuple[PeerAddress, ...] = (),
         resolve: Resolve = no_names,
+        explore: bool = True,
     ) -> None:
         """``number`` makes the keys; ``peers`` are ports on loopback; ``rows`` outlive a node."""
         self.rows = Rows() if rows is None else rows
@@ -75,6 +76,7 @@ class Node:
                 agent=f"node/{number}",
                 limits=limits or LinkLimits(),
                 seeds=seeds,
+                explore=explore,
             ),
             bytes([number]) * 32,
             self.voting_key,

@@ -7,9 +7,14 @@ import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from OpenSSL import SSL
+from OpenSSL.crypto import FILETYPE_ASN1, X509, load_certificate
+from OpenSSL.crypto import Error as OpenSSLError
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -19,6 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.p2p.loopback import LoopbackCase, Node, RawTls
 from timecoin.crypto.keys import SigningKey
+from timecoin.p2p import tls
 from timecoin.p2p.messages import HELLO
 from timecoin.p2p.tls import NodeTls, exporter_value, peer_key, self_signed
 
@@ -100,6 +106,130 @@ class MemoryTests(SynchronousTestCase):
         """Nothing in it tells when or where it was made."""
         key = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
         self.assertEqual(self_signed(key), self_signed(key))
+
+
+def carry(client: SSL.Connection, server: SSL.Connection) -> list[str]:
+    """Hand bytes over until nothing changes; what each end that failed said."""
+    failed: list[str] = []
+    for _ in range(6):
+        for end, target in ((client, server), (server, client)):
+            try:
+                end.do_handshake()
+            except SSL.WantReadError:
+                pass
+            except SSL.Error as error:
+                failed.append(type(error).__name__)
+            with contextlib.suppress(SSL.WantReadError, SSL.Error):
+                target.bio_write(end.bio_read(1 << 16))
+    return failed
+
+
+class HostileCertificateTests(SynchronousTestCase):
+    """Certificates of strangers: a key, or the end of the handshake; never another exception."""
+
+    def call(self, certificate: X509, key: object) -> tuple[SSL.Connection, list[str]]:
+        """The answering end after a call with this certificate, and who failed."""
+        made = SSL.Context(SSL.TLS_METHOD)
+        made.use_certificate(certificate)
+        made.use_privatekey(key)  # type: ignore[arg-type]
+        client = SSL.Connection(made, None)
+        client.set_connect_state()
+        server = NodeTls(b"\x02" * 32).serverConnectionForTLS(None)  # type: ignore[arg-type]
+        server.set_accept_state()
+        return server, carry(client, server)
+
+    def test_other_kinds_of_keys(self) -> None:
+        """One identity has one form."""
+        for key in (
+            ec.generate_private_key(ec.SECP256R1()),
+            rsa.generate_private_key(65537, 2048),
+            ed448.Ed448PrivateKey.generate(),
+        ):
+            name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "timecoin-node")])
+            certificate = (
+                x509.CertificateBuilder()
+                .subject_name(name)
+                .issuer_name(name)
+                .public_key(key.public_key())
+                .serial_number(1)
+                .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+                .not_valid_after(datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC))
+                .sign(key, None if isinstance(key, ed448.Ed448PrivateKey) else hashes.SHA256())
+            )
+            _, failed = self.call(X509.from_cryptography(certificate), key)
+            self.assertIn("Error", failed, type(key).__name__)
+
+    def test_expired_and_of_the_future(self) -> None:
+        """Dates mean nothing: a node whose clock is wrong is still itself."""
+        key = Ed25519PrivateKey.from_private_bytes(b"\x09" * 32)
+        name = x509.Name([])
+        for year in (1990, 2200):
+            certificate = (
+                x509.CertificateBuilder()
+                .subject_name(name)
+                .issuer_name(name)
+                .public_key(key.public_key())
+                .serial_number(1)
+                .not_valid_before(datetime.datetime(year, 1, 1, tzinfo=datetime.UTC))
+                .not_valid_after(datetime.datetime(year, 2, 1, tzinfo=datetime.UTC))
+                .sign(key, None)
+            )
+            server, failed = self.call(X509.from_cryptography(certificate), key)
+            self.assertEqual((failed, peer_key(server)), ([], NodeTls(b"\x09" * 32).node_id))
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 255)), min_size=1, max_size=6))
+    def test_mutated(self, changes: list[tuple[int, int]]) -> None:
+        """F23: whatever the bytes are, the handshake ends, or the key is the proved one."""
+        key = Ed25519PrivateKey.from_private_bytes(b"\x09" * 32)
+        encoded = bytearray(self_signed(key).public_bytes(Encoding.DER))
+        for at, change in changes:
+            encoded[at % len(encoded)] ^= change
+        try:
+            certificate = load_certificate(FILETYPE_ASN1, bytes(encoded))
+            server, failed = self.call(certificate, key)
+        except (SSL.Error, OpenSSLError):
+            return  # the caller's own OpenSSL would not send it
+        if not failed:
+            self.assertEqual(peer_key(server), NodeTls(b"\x09" * 32).node_id)
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.binary(max_size=200), st.lists(st.integers(0, 400), max_size=8))
+    def test_key_of_any_certificate(self, tail: bytes, cuts: list[int]) -> None:
+        """The reader itself, on bytes that no caller's OpenSSL would send."""
+        encoded = self_signed(Ed25519PrivateKey.from_private_bytes(b"\x09" * 32)).public_bytes(
+            Encoding.DER
+        )
+        for cut in cuts:
+            at = cut % len(encoded)
+            encoded = encoded[:at] + tail[:1] + encoded[at + 1 :]
+        try:
+            certificate = load_certificate(FILETYPE_ASN1, encoded + tail)
+        except OpenSSLError:
+            return
+        found = tls._node_key(certificate)
+        self.assertIn(None if found is None else len(found), (None, 32))
+
+    def test_no_session_is_resumed(self) -> None:
+        """Each link proves its keys anew: no ticket is sent, none is kept."""
+        one, other = NodeTls(b"\x01" * 32), NodeTls(b"\x02" * 32)
+        client = one.clientConnectionForTLS(None)  # type: ignore[arg-type]
+        server = other.serverConnectionForTLS(None)  # type: ignore[arg-type]
+        client.set_connect_state()
+        server.set_accept_state()
+        self.assertEqual(carry(client, server), [])
+        server.send(b"x")
+        client.bio_write(server.bio_read(1 << 16))
+        self.assertEqual(client.recv(1), b"x")
+        again = one.clientConnectionForTLS(None)  # type: ignore[arg-type]
+        session = client.get_session()
+        assert session is not None
+        again.set_session(session)
+        again.set_connect_state()
+        fresh = other.serverConnectionForTLS(None)  # type: ignore[arg-type]
+        fresh.set_accept_state()
+        self.assertEqual(carry(again, fresh), [])
+        self.assertEqual(peer_key(fresh), one.node_id, "proved by a certificate of its own")
 
 
 class HandshakeTests(LoopbackCase):

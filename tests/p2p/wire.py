@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from OpenSSL.crypto import X509
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -78,9 +78,9 @@ class FakeHandle:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         """``key`` is the other node's."""
-        self._certificate = self_signed(key)
+        self._certificate = X509.from_cryptography(self_signed(key))
 
-    def get_peer_certificate(self, as_cryptography: bool) -> x509.Certificate:
+    def get_peer_certificate(self) -> X509:
         """The other node's certificate."""
         return self._certificate
 

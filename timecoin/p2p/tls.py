@@ -11,10 +11,10 @@ import datetime
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_publickey
+from OpenSSL.crypto import Error as OpenSSLError
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
@@ -25,6 +25,9 @@ from zope.interface import implementer
 
 EXPORTER_LABEL = b"EXPORTER-timecoin-v1"
 EXPORTER_BYTES = 32
+KEY_BYTES = 32
+_ED25519 = bytes.fromhex("302a300506032b6570032100")
+"""What comes before the key in its SubjectPublicKeyInfo (RFC 8410)."""
 
 
 class TlsTransport(Protocol):
@@ -75,16 +78,21 @@ def _is_node_certificate(
 ) -> bool:
     # A chain means nothing here: the leaf's key is the peer. So OpenSSL's verdict, which can only
     # be "self-signed" or "not yet valid", does not count.
-    return depth == 0 and _node_key(certificate.to_cryptography()) is not None
+    return depth == 0 and _node_key(certificate) is not None
 
 
-def _node_key(certificate: x509.Certificate) -> bytes | None:
-    """The Ed25519 key of a certificate; None for any other, and for one that cannot be read."""
+def _node_key(certificate: X509) -> bytes | None:
+    """The Ed25519 key of a certificate; None for any other key, and for one that is unreadable.
+
+    Nothing else of the certificate is parsed: its names, dates and extensions are a stranger's.
+    """
     try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):  # what a hostile certificate makes of the parser
+        encoded = dump_publickey(FILETYPE_ASN1, certificate.get_pubkey())
+    except OpenSSLError:
         return None
-    return key.public_bytes_raw() if isinstance(key, Ed25519PublicKey) else None
+    if len(encoded) != len(_ED25519) + KEY_BYTES or not encoded.startswith(_ED25519):
+        return None
+    return encoded[len(_ED25519) :]
 
 
 @implementer(IOpenSSLServerConnectionCreator, IOpenSSLClientConnectionCreator)
@@ -116,7 +124,7 @@ class NodeTls:
 
 def peer_key(connection: SSL.Connection) -> bytes:
     """The node id at the other end of a connection whose handshake is done."""
-    certificate = connection.get_peer_certificate(as_cryptography=True)
+    certificate = connection.get_peer_certificate()
     assert certificate is not None, "the handshake demands a certificate"
     key = _node_key(certificate)
     assert key is not None, "the handshake demands an Ed25519 key"
