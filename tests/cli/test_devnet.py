@@ -73,6 +73,31 @@ class FoundingTests(DevnetCase):
         write_records(self.directory, plain)
         self.assertNotIn("tls_cert", (self.directory / "nodes.json").read_text())
 
+    def test_one_node_more(self) -> None:
+        for tls in (False, True):
+            directory = self.directory / str(tls)
+            base_port = free_base_port(3)
+            nodes = founding.plan(directory, 2, base_port, tls)
+            founding.found(directory, nodes, 5_000)
+            added = founding.plan_next(directory, nodes)
+            founding.equip(directory, added, nodes)
+            config = load_config({"datadir": [added.datadir]}, None)
+            self.assertEqual(added.name, "validator3")
+            self.assertEqual(config.listen_port, base_port + 3)
+            self.assertEqual(config.rpc.bind, (("127.0.0.1", base_port + 103),))
+            self.assertEqual({peer.port for peer in config.peers}, {base_port + 1, base_port + 2})
+            self.assertEqual(config.genesis_path, directory / "genesis.json")
+            self.assertEqual(added.tls_cert is not None, tls)
+            keys = load_validator_keys(validator_key_path(Path(added.datadir), added.name))
+            genesis = read_genesis(directory / "genesis.json").genesis
+            self.assertNotIn(
+                keys.voting_key.public, [validator.pubkey for validator in genesis.validators]
+            )
+
+    def test_no_more_than_there_may_be(self) -> None:
+        nodes = founding.plan(self.directory, founding.MAX_NODES, 20_000)
+        self.assertRaises(DevnetError, founding.plan_next, self.directory, nodes)
+
     def test_secrets_are_their_owners(self) -> None:
         before = os.umask(0)
         self.addCleanup(os.umask, before)
@@ -131,7 +156,7 @@ class RefusalTests(DevnetCase):
 
     def test_no_network_there(self) -> None:
         self.directory.mkdir()
-        for command in ("status", "stop"):
+        for command in ("status", "stop", "add"):
             ended = self.run_it(command, f"--dir={self.directory}")
             self.assertEqual(ended.exit_code, 1)
             self.assertEqual(len(ended.output.splitlines()), 1, ended.output)

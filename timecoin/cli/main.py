@@ -17,6 +17,7 @@ from timecoin.cli.demo.command import demo
 from timecoin.cli.devnet.command import devnet
 from timecoin.cli.doctor.command import doctor
 from timecoin.cli.genesis import NETWORKS, genesis
+from timecoin.cli.keys import keys
 from timecoin.cli.pay import pay
 from timecoin.cli.proof import proof
 from timecoin.cli.rpc.command import MethodCommand, apply_output, output_options
@@ -165,5 +166,5 @@ def main(
 
 
 main.params += output_options()
-for tool in (completion, demo, devnet, doctor, genesis, pay, proof, sim, soak, wallet, watch):
+for tool in (completion, demo, devnet, doctor, genesis, keys, pay, proof, sim, soak, wallet, watch):
     main.add_command(tool)

@@ -10,10 +10,12 @@ from twisted.internet.posixbase import PosixReactorBase
 
 from timecoin.chain.commit import BlockConnected
 from timecoin.chain.loading import SetLoaded
+from timecoin.crypto.vrf import vrf_public
 from timecoin.finality.events import StatusChanged
 from timecoin.metrics.meters import Meters
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.config import NodeConfig
+from timecoin.node.desk import Desk
 from timecoin.node.log.output import LogOutput
 from timecoin.node.metering import Surroundings, bytes_in, expose
 from timecoin.node.node import Node
@@ -104,10 +106,12 @@ def rpc_service(
                 agent=peers.agent,
                 node_id=peers.node_id,
                 voting_pubkey=node.voting_pubkey,
+                vrf_pubkey=None if node.identity is None else vrf_public(node.identity.vrf_seed),
                 listening=lambda: [PeerAddress(config.listen_host, peers.listen_port)],
             ),
             wallet=wallet,
             submit=around.submit,
+            desk=Desk(node),
             running=lambda: not node.driver.stopped,
             vitals=around.vitals,
             log=None if around.log_output is None else around.log_output.levels,

@@ -88,6 +88,7 @@ class Node:
         self.genesis = genesis
         self.finality_params = settings.finality
         key = None if settings.identity is None else settings.identity.key
+        self.identity = settings.identity
         self.voting_pubkey = None if key is None else key.public
         self.memo = memo = SpendMemo(CHECKED_SPENDS)
         self.chain = Chain(genesis, store, verify, memo)

@@ -28,6 +28,7 @@ from timecoin.rpc.methods.chain import ChainMethods
 from timecoin.rpc.methods.control import ControlMethods
 from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
 from timecoin.rpc.methods.history import HistoryMethods
+from timecoin.rpc.methods.links import LinkMethods
 from timecoin.rpc.methods.logs import LogMethods
 from timecoin.rpc.methods.masternodes import MasternodeMethods
 from timecoin.rpc.methods.mempool import MempoolMethods
@@ -39,6 +40,7 @@ from timecoin.rpc.methods.peering import PeeringMethods
 from timecoin.rpc.methods.proofs import ProofMethods
 from timecoin.rpc.methods.rawtransactions import RawTransactionMethods
 from timecoin.rpc.methods.signing import SigningMethods
+from timecoin.rpc.methods.staking import StakingMethods
 from timecoin.rpc.methods.transactions import TransactionMethods
 from timecoin.rpc.methods.wallet import WalletMethods
 from timecoin.rpc.ports import (
@@ -46,6 +48,7 @@ from timecoin.rpc.ports import (
     EvidenceReader,
     FinalityReader,
     LogLevels,
+    MasternodeDesk,
     PeerReader,
     PoolReader,
     Submit,
@@ -80,6 +83,7 @@ class NodeParts:
     identity: OwnIdentity
     wallet: WalletService
     submit: Submit
+    desk: MasternodeDesk
     running: Callable[[], bool]
     """Whether the loop that runs the machines still turns."""
     vitals: Vitals
@@ -151,6 +155,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
         MempoolMethods(parts.pool, parts.pool_limits, finality, clock),
         WalletMethods(purse, by_address),
         PaymentMethods(purse, fee_rate, wait),
+        LinkMethods(purse),
         HistoryMethods(purse, views, lookup, by_address, clock),
         SigningMethods(purse, lookup, parts.genesis.chain_id),
         PassphraseMethods(purse, condition, lambda: _waiting(parts)),
@@ -168,6 +173,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
             parts.identity, parts.peers, parts.sync, views, condition, parts.message_names
         ),
         PeeringMethods(parts.peer_control, network, clock),
+        StakingMethods(purse, by_address, parts.identity, fee_rate, parts.desk),
         MasternodeMethods(network, parts.identity, parts.peers, views),
     )
     reports = Reports(network, views, parts.pool, finality, parts.peers, condition)

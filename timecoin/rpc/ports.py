@@ -11,6 +11,8 @@ from timecoin.finality.events import TxStatus
 from timecoin.finality.proof import FinalityProof
 from timecoin.finality.views import Statistics
 from timecoin.ledger.transaction import Outpoint, Transaction
+from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.changes import Leave
 from timecoin.mempool.entry import PoolEntry, PoolStats, Verdict
 from timecoin.p2p.ports import PeerInfo
 from timecoin.quorum.evidence import Evidence
@@ -93,6 +95,25 @@ class EvidenceReader(Protocol):
     @property
     def held(self) -> tuple[Evidence, ...]:
         """Checked evidence that no block has settled yet, oldest first."""
+
+
+class MasternodeDesk(Protocol):
+    """Port: what a user may ask for masternodes, this node's own or others'."""
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """The archived unspent output ``point``."""
+
+    def joined_height(self, pubkey: bytes, stake: Outpoint) -> int | None:
+        """Since when the masternode ``pubkey`` is in the active set by ``stake``, if it is."""
+
+    def sign_leave(self, pubkey: bytes, joined_height: int) -> Leave | None:
+        """The leave of this node's own masternode, by its voting key; None for another's."""
+
+    def leave(self, leave: Leave) -> None:
+        """Bring ``leave`` to the next proposer."""
+
+    def join_with(self, stake: Outpoint) -> None:
+        """This node's own masternode shall join by ``stake``, or move to it."""
 
 
 class SyncReader(Protocol):

@@ -10,7 +10,7 @@ from timecoin.crypto.address import AddressError, decode_address
 from timecoin.crypto.secretbox import WrongPassphrase
 from timecoin.ledger.script import pay_to_pubkey_hash
 from timecoin.ledger.transaction import Transaction
-from timecoin.mempool.entry import Admission
+from timecoin.mempool.entry import Admission, Verdict
 from timecoin.params import Network
 from timecoin.rpc.condition import Condition
 from timecoin.rpc.errors import (
@@ -84,6 +84,10 @@ class Purse:
             self.wallet.abandon(tx.txid)
             raise refusal(verdict)
         return paid
+
+    def offer(self, tx: Transaction) -> Verdict:
+        """What the pool says to ``tx``, which it has taken if it likes it."""
+        return self._submit(tx)
 
 
 @contextmanager

@@ -32,6 +32,10 @@ class KeyRing:
         """
         return encode_address(self.keystore.network, self.keystore.take(Branch.RECEIVE, label))
 
+    def next_address(self) -> str:
+        """What :meth:`new_address` would return; :class:`WalletLocked` as there."""
+        return encode_address(self.keystore.network, self.keystore.peek(Branch.RECEIVE))
+
     def is_mine(self, script: bytes) -> bool:
         """Whether a key of ours spends ``script``."""
         return self.keystore.owner(script) is not None

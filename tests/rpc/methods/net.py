@@ -21,12 +21,14 @@ from tests.support import ledger_kit
 from tests.wallet.kit import entropy
 from timecoin.chain.commit import BlockConnected
 from timecoin.consensus.seat import Identity
+from timecoin.crypto.vrf import vrf_public
 from timecoin.finality.events import StatusChanged
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.genesis import Allocation, Genesis
 from timecoin.ledger.transaction import Transaction
 from timecoin.node.build import build_node
-from timecoin.node.interface import MESSAGE_NAMES
+from timecoin.node.desk import Desk
+from timecoin.node.interface import MESSAGE_NAMES, follow_coins
 from timecoin.node.log.levels import Levels, LevelSetting
 from timecoin.node.node import NodeSettings
 from timecoin.node.runtime import Runtime
@@ -48,7 +50,6 @@ from timecoin.store.memory import MemoryEngine
 from timecoin.wallet.derive import Branch
 from timecoin.wallet.keystore import Keystore
 from timecoin.wallet.service import WalletService
-from timecoin.wallet.wallet import Wallet
 
 TIME = ledger_kit.TIME
 SLOT_S = 10
@@ -157,6 +158,7 @@ class RpcNode:
 
     def __init__(self, net: RpcNet, number: int, keystore: Keystore) -> None:
         self._net = net
+        self.number = number
         self.stopped = 0
         self.vitals = FixedVitals()
         self.levels = Levels(LevelSetting())
@@ -185,11 +187,9 @@ class RpcNode:
                 on_crash=net.crashed,
             ),
         )
-        self.wallet = Wallet(keystore, net.genesis.chain_id, self.node.chain, self.node.wallet_rows)
+        self.wallet = follow_coins(self.node, keystore)
         self.wallet_service = WalletService(self.wallet, entropy(), net.clock, run_now)
         self.catalog = make_catalog(self._parts(key.public))
-        observe(self.node, StatusChanged, self._status_changed)
-        observe(self.node, BlockConnected, self.wallet.on_block)
         observe(self.node, StatusChanged, self.catalog.waiters.on_status)
         observe(self.node, StatusChanged, self.catalog.feeds.on_status)
         observe(self.node, BlockConnected, self.catalog.feeds.on_block)
@@ -218,19 +218,18 @@ class RpcNode:
                 agent="timecoin/test",
                 node_id=self.node_id,
                 voting_pubkey=voting_pubkey,
+                vrf_pubkey=vrf_public(ledger_kit.vrf_seed(self.number)),
                 listening=lambda: [PeerAddress("127.0.0.1", 8001)],
             ),
             wallet=self.wallet_service,
             submit=node.submit,
+            desk=Desk(node),
             running=lambda: not node.driver.stopped,
             vitals=self.vitals,
             log=self.levels,
             size_on_disk=lambda: 12_345,
             stop=self._stop,
         )
-
-    def _status_changed(self, change: StatusChanged) -> None:
-        self.wallet.on_status(change.txid, change.status, self.node.pool.get(change.txid))
 
     def _stop(self) -> None:
         self.stopped += 1

@@ -12,6 +12,7 @@ import click
 from timecoin.cli.devnet import founding, processes
 from timecoin.cli.devnet.network import Devnet
 from timecoin.cli.devnet.record import DevnetError, NodeRecord, read_records
+from timecoin.cli.devnet.staking import TIERS, register
 from timecoin.cli.parameters import Seconds
 from timecoin.client.blocking import RpcCallError, RpcUnreachable
 
@@ -76,6 +77,27 @@ def start(
 
 @devnet.command()
 @click.option("--dir", "directory", type=DIRECTORY, required=True)
+@click.option(
+    "--stake",
+    "tier",
+    type=click.Choice(tuple(TIERS)),
+    help="Give it the collateral of a tier, and register it as a masternode.",
+)
+def add(directory: Path, tier: str | None) -> None:
+    """Start one node more in a running network; with --stake it becomes a masternode."""
+    try:
+        network = Devnet.open(directory)
+        node = network.add()
+        for line in describe([node]):
+            click.echo(line)
+        if tier is not None:
+            click.echo(f"staked {tier} at {register(network.nodes[0], node, tier)}")
+    except DevnetError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@devnet.command()
+@click.option("--dir", "directory", type=DIRECTORY, required=True)
 def status(directory: Path) -> None:
     """Show every node; exit status 1 unless all of them answer."""
     nodes = _records(directory)
@@ -118,6 +140,7 @@ def _watch(network: Devnet) -> bool:
         click.echo("Ctrl-C stops all nodes")  # whoever reads it may press at once
         while len(told) < len(network.nodes):
             time.sleep(WATCH_S)
+            network.reread()
             for node in network.ended():
                 if node.name not in told:
                     told.add(node.name)

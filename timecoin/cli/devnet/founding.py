@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from timecoin.cli import founding
@@ -14,6 +15,7 @@ from timecoin.node.atomicfile import write_atomically
 from timecoin.node.config import CONFIG_NAME, GENESIS_NAME, TLS_CERTIFICATE_NAME, WALLET_NAME
 from timecoin.node.keyfiles import (
     KeyFileError,
+    ValidatorKeys,
     new_validator_keys,
     validator_key_path,
     write_validator_keys,
@@ -34,23 +36,33 @@ ALLOCATION_UNITS = 50_000 * UNITS_PER_TIME
 
 def plan(directory: Path, count: int, base_port: int, tls: bool = False) -> list[NodeRecord]:
     """Names, ports and passwords of ``count`` nodes in ``directory``, none of them running."""
+    return [_planned(directory, number, base_port, tls) for number in range(1, count + 1)]
+
+
+def plan_next(directory: Path, nodes: Sequence[NodeRecord]) -> NodeRecord:
+    """The node that joins ``nodes``; :class:`DevnetError` when there are enough, or ports taken."""
+    number = len(nodes) + 1
+    if number > MAX_NODES:
+        raise DevnetError(f"{len(nodes)} nodes are as many as a devnet has")
+    last = nodes[-1]
+    base_port = last.p2p_port - len(nodes)
+    _check_ports(base_port, [number])
+    return _planned(directory, number, base_port, last.tls_cert is not None)
+
+
+def _planned(directory: Path, number: int, base_port: int, tls: bool) -> NodeRecord:
+    datadir = directory.absolute() / f"node{number}"
     scheme = "https" if tls else "http"
-    nodes = []
-    for number in range(1, count + 1):
-        datadir = directory.absolute() / f"node{number}"
-        nodes.append(
-            NodeRecord(
-                name=f"validator{number}",
-                rpc_url=f"{scheme}://{HOST}:{base_port + RPC_PORT_OFFSET + number}/",
-                rpc_user=RPC_USER,
-                rpc_password=secrets.token_hex(16),
-                datadir=str(datadir),
-                p2p_port=base_port + number,
-                pid=0,
-                tls_cert=str(datadir / TLS_CERTIFICATE_NAME) if tls else None,
-            )
-        )
-    return nodes
+    return NodeRecord(
+        name=f"validator{number}",
+        rpc_url=f"{scheme}://{HOST}:{base_port + RPC_PORT_OFFSET + number}/",
+        rpc_user=RPC_USER,
+        rpc_password=secrets.token_hex(16),
+        datadir=str(datadir),
+        p2p_port=base_port + number,
+        pid=0,
+        tls_cert=str(datadir / TLS_CERTIFICATE_NAME) if tls else None,
+    )
 
 
 def check_free(directory: Path, base_port: int, count: int) -> None:
@@ -60,8 +72,12 @@ def check_free(directory: Path, base_port: int, count: int) -> None:
             raise DevnetError(f"{directory} is in use: it is not an empty directory")
     except OSError as error:
         raise DevnetError(f"cannot read {directory}: {error.strerror}") from error
+    _check_ports(base_port, range(1, count + 1))
+
+
+def _check_ports(base_port: int, numbers: Iterable[int]) -> None:
     try:
-        for number in range(1, count + 1):
+        for number in numbers:
             check_port_free("peers", HOST, base_port + number)
             check_port_free("rpc", HOST, base_port + RPC_PORT_OFFSET + number)
     except StartError as error:
@@ -78,13 +94,7 @@ def found(directory: Path, nodes: list[NodeRecord], slot_ms: int) -> None:
     validators, payout_hashes = [], []
     try:
         for node in nodes:
-            datadir = Path(node.datadir)
-            keys = new_validator_keys(os.urandom)
-            write_validator_keys(validator_key_path(datadir, node.name), keys)
-            wallet = Keystore.create(
-                datadir / WALLET_NAME, Network.DEVNET, os.urandom(NEW_ENTROPY_BYTES), now_ms
-            )
-            payout_hash = wallet.take(Branch.RECEIVE)
+            keys, payout_hash = _make_keys(node, now_ms)
             payout_hashes.append(payout_hash)
             validators.append(
                 founding.founding_validator(keys, founding.DEFAULT_WEIGHT, payout_hash)
@@ -99,13 +109,37 @@ def found(directory: Path, nodes: list[NodeRecord], slot_ms: int) -> None:
         )
         write_atomically(genesis_path, genesis_to_json(genesis).encode())
         for node in nodes:
-            text = _settings(node, nodes, genesis_path)
-            write_atomically(Path(node.datadir) / CONFIG_NAME, text.encode(), mode=0o600)
+            _write_settings(node, nodes, genesis_path)
     except (OSError, KeyFileError, WalletFileError) as error:
         raise DevnetError(f"cannot write {directory}: {error}") from error
 
 
-def _settings(node: NodeRecord, nodes: list[NodeRecord], genesis_path: Path) -> str:
+def equip(directory: Path, node: NodeRecord, nodes: Sequence[NodeRecord]) -> None:
+    """Write what ``node`` needs to join the running ``nodes``: keys, a wallet, settings."""
+    try:
+        _make_keys(node, int(time.time() * 1000))
+        _write_settings(node, nodes, directory / GENESIS_NAME)
+    except (OSError, KeyFileError, WalletFileError) as error:
+        raise DevnetError(f"cannot write {node.datadir}: {error}") from error
+
+
+def _make_keys(node: NodeRecord, now_ms: int) -> tuple[ValidatorKeys, bytes]:
+    """Voting keys and a wallet, and the hash of its first address."""
+    datadir = Path(node.datadir)
+    keys = new_validator_keys(os.urandom)
+    write_validator_keys(validator_key_path(datadir, node.name), keys)
+    wallet = Keystore.create(
+        datadir / WALLET_NAME, Network.DEVNET, os.urandom(NEW_ENTROPY_BYTES), now_ms
+    )
+    return keys, wallet.take(Branch.RECEIVE)
+
+
+def _write_settings(node: NodeRecord, nodes: Sequence[NodeRecord], genesis_path: Path) -> None:
+    text = _settings(node, nodes, genesis_path)
+    write_atomically(Path(node.datadir) / CONFIG_NAME, text.encode(), mode=0o600)
+
+
+def _settings(node: NodeRecord, nodes: Sequence[NodeRecord], genesis_path: Path) -> str:
     peers = ",".join(f"{HOST}:{other.p2p_port}" for other in nodes if other is not node)
     rpc_port = node.p2p_port + RPC_PORT_OFFSET
     lines = [

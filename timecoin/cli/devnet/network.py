@@ -7,7 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from timecoin.cli.devnet import founding, processes
-from timecoin.cli.devnet.record import DevnetError, NodeRecord, write_records
+from timecoin.cli.devnet.record import (
+    DevnetError,
+    NodeRecord,
+    read_records,
+    write_records,
+)
 from timecoin.client.blocking import RpcCallError, RpcUnreachable
 from timecoin.node.config import PROGRAM
 
@@ -55,6 +60,33 @@ class Devnet:
             raise
         progress("every node is connected to all others" if count > 1 else "the node answers")
         return network
+
+    @classmethod
+    def open(cls, directory: Path) -> Devnet:
+        """The network that was started in ``directory``; :class:`DevnetError` if there is none."""
+        return cls(directory.absolute(), read_records(directory))
+
+    def add(self) -> NodeRecord:
+        """Found and start one node more; it is linked with all others when this returns.
+
+        It has keys and a wallet of its own, but no coins, and it is in no active set.
+        :class:`DevnetError` if it cannot be: then it does not run, and is not recorded.
+        """
+        node = founding.plan_next(self.directory, self.nodes)
+        founding.equip(self.directory, node, self.nodes)
+        self.nodes.append(node)
+        try:
+            self.launch(len(self.nodes) - 1)
+            self.wait_ready()
+        except BaseException:  # also a Ctrl-C: what was started is ours to stop
+            processes.stop([self.nodes.pop()])
+            write_records(self.directory, self.nodes)
+            raise
+        return self.nodes[-1]
+
+    def reread(self) -> None:
+        """Learn of nodes that another process has added or started again."""
+        self.nodes = read_records(self.directory)
 
     def launch(self, index: int) -> None:
         """Start, or start again, the node at ``index``."""

@@ -29,6 +29,7 @@ class OwnIdentity:
     node_id: bytes
     voting_pubkey: bytes | None
     """None for a node that is no masternode."""
+    vrf_pubkey: bytes | None
     listening: Callable[[], Sequence[PeerAddress]]
     """Where it listens for peers now."""
 

@@ -1,0 +1,46 @@
+"""What this node's user may ask for masternodes: leaving, and joining by a stake."""
+
+from __future__ import annotations
+
+from timecoin.crypto.keys import SigningKey
+from timecoin.ledger.transaction import Outpoint
+from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.changes import Leave, sign_leave
+from timecoin.masternodes.events import JoinWith, SubmitLeave
+from timecoin.node.node import Node
+
+
+class Desk:
+    """Implements ``MasternodeDesk`` of the RPC methods."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def utxo(self, point: Outpoint) -> Utxo | None:
+        """The archived unspent output ``point``."""
+        return self._node.chain.utxo(point)
+
+    def joined_height(self, pubkey: bytes, stake: Outpoint) -> int | None:
+        """Since when the masternode ``pubkey`` is in the active set by ``stake``, if it is."""
+        chain = self._node.chain
+        active = chain.active_set(chain.tip_height)
+        member = None if active is None else active.by_pubkey.get(pubkey)
+        return member.joined_height if member is not None and member.stake == stake else None
+
+    def sign_leave(self, pubkey: bytes, joined_height: int) -> Leave | None:
+        """The leave of this node's own masternode, by its voting key; None for another's."""
+        key = self._key()
+        if key is None or key.public != pubkey:
+            return None
+        return sign_leave(key, self._node.genesis.chain_id, pubkey, joined_height)
+
+    def leave(self, leave: Leave) -> None:
+        """Bring ``leave`` to the next proposer."""
+        self._node.driver.deliver(self._node.masternodes, SubmitLeave(leave))
+
+    def join_with(self, stake: Outpoint) -> None:
+        """This node's own masternode shall join by ``stake``, or move to it."""
+        self._node.driver.deliver(self._node.masternodes, JoinWith(stake))
+
+    def _key(self) -> SigningKey | None:
+        return None if self._node.identity is None else self._node.identity.key
