@@ -12,6 +12,7 @@ from timecoin.chain.commit import BlockConnected
 from timecoin.chain.loading import SetLoaded
 from timecoin.crypto.vrf import vrf_public
 from timecoin.finality.events import StatusChanged
+from timecoin.masternodes.events import MasternodeAwake, MasternodeSilent
 from timecoin.metrics.meters import Meters
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.config import NodeConfig
@@ -112,6 +113,9 @@ def rpc_service(
             wallet=wallet,
             submit=around.submit,
             desk=Desk(node),
+            heartbeats=node.masternodes,
+            heartbeat_rows=node.heartbeat_rows,
+            own_rows=node.wallet_rows,
             running=lambda: not node.driver.stopped,
             vitals=around.vitals,
             log=None if around.log_output is None else around.log_output.levels,
@@ -122,6 +126,10 @@ def rpc_service(
     observe(node, StatusChanged, catalog.waiters.on_status)
     observe(node, StatusChanged, catalog.feeds.on_status)
     observe(node, BlockConnected, catalog.feeds.on_block)
+    observe(node, MasternodeAwake, catalog.presences.on_awake)
+    observe(node, MasternodeSilent, catalog.presences.on_silent)
+    if catalog.earnings is not None:
+        observe(node, BlockConnected, catalog.earnings.on_block)
 
     def log_lines() -> Mapping[str, int]:
         return {} if around.log_output is None else around.log_output.lines

@@ -109,7 +109,7 @@ class Node:
         )
         self.evidence = EvidencePool(genesis.chain_id, self.chain, verify)
         registry = Registry(self.chain)
-        heartbeats = HeartbeatStore(runtime.engine)
+        self.heartbeat_rows = heartbeats = HeartbeatStore(runtime.engine)
         identity = settings.identity
         self.masternodes = Masternodes(
             chain_id=genesis.chain_id,

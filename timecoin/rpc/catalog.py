@@ -12,6 +12,7 @@ from timecoin.chain.views import ChainViews
 from timecoin.finality.events import Status
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.transaction import Transaction
+from timecoin.masternodes.ports import HeartbeatRows
 from timecoin.mempool.policy import PoolLimits
 from timecoin.p2p.ports import PeerControl
 from timecoin.params import FinalityParams, Network
@@ -19,6 +20,7 @@ from timecoin.rpc.addressreader import AddressReader
 from timecoin.rpc.audit import Audit
 from timecoin.rpc.blocks import BlockReader
 from timecoin.rpc.condition import Condition
+from timecoin.rpc.earnings import Earnings
 from timecoin.rpc.feeds import Feeds
 from timecoin.rpc.feerate import FeeRate
 from timecoin.rpc.lookup import Lookup
@@ -27,6 +29,7 @@ from timecoin.rpc.methods.agreement import AgreementMethods
 from timecoin.rpc.methods.chain import ChainMethods
 from timecoin.rpc.methods.control import ControlMethods
 from timecoin.rpc.methods.finality import FinalityMethods, FinalityWait
+from timecoin.rpc.methods.heartbeats import HeartbeatMethods
 from timecoin.rpc.methods.history import HistoryMethods
 from timecoin.rpc.methods.links import LinkMethods
 from timecoin.rpc.methods.logs import LogMethods
@@ -47,6 +50,7 @@ from timecoin.rpc.ports import (
     ConsensusReader,
     EvidenceReader,
     FinalityReader,
+    HeartbeatReader,
     LogLevels,
     MasternodeDesk,
     PeerReader,
@@ -55,10 +59,13 @@ from timecoin.rpc.ports import (
     SyncReader,
     Vitals,
 )
+from timecoin.rpc.presence import Presences
 from timecoin.rpc.purse import Purse
 from timecoin.rpc.reports import Reports
+from timecoin.rpc.roster import Roster
 from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.waiters import FinalityWaiters
+from timecoin.wallet.ports import HistoryRows
 from timecoin.wallet.service import WalletService
 
 
@@ -84,6 +91,10 @@ class NodeParts:
     wallet: WalletService
     submit: Submit
     desk: MasternodeDesk
+    heartbeats: HeartbeatReader
+    heartbeat_rows: HeartbeatRows
+    own_rows: HistoryRows
+    """For what is counted of this node's own masternode."""
     running: Callable[[], bool]
     """Whether the loop that runs the machines still turns."""
     vitals: Vitals
@@ -105,6 +116,8 @@ class Catalog:
     waiters: FinalityWaiters
     streams: Streams
     feeds: Feeds
+    presences: Presences
+    earnings: Earnings | None
 
 
 def make_catalog(parts: NodeParts) -> Catalog:
@@ -127,6 +140,18 @@ def make_catalog(parts: NodeParts) -> Catalog:
     purse = Purse(parts.wallet, network, parts.submit, condition)
     fee_rate = FeeRate(parts.pool, parts.pool_limits)
     by_address = AddressReader(clock, parts.addresses, views, lookup, parts.pool, finality)
+    presences = Presences(clock)
+    own = parts.identity.voting_pubkey
+    earnings = None if own is None else Earnings(clock, parts.own_rows, views, own)
+    roster = Roster(
+        parts.genesis,
+        views,
+        parts.identity,
+        parts.peers,
+        parts.heartbeats,
+        condition,
+        (presences, earnings),
+    )
     groups = (
         ControlMethods(clock, parts.stop),
         LogMethods(parts.log),
@@ -174,12 +199,13 @@ def make_catalog(parts: NodeParts) -> Catalog:
         ),
         PeeringMethods(parts.peer_control, network, clock),
         StakingMethods(purse, by_address, parts.identity, fee_rate, parts.desk),
-        MasternodeMethods(network, parts.identity, parts.peers, views),
+        MasternodeMethods(roster, views),
+        HeartbeatMethods(clock, views, roster, parts.heartbeats, parts.heartbeat_rows, condition),
     )
     reports = Reports(network, views, parts.pool, finality, parts.peers, condition)
     streams = Streams(network, Subscriptions())
     feeds = Feeds(streams.subscriptions, parts.pool, lookup)
-    return Catalog(groups, reports, waiters, streams, feeds)
+    return Catalog(groups, reports, waiters, streams, feeds, presences, earnings)
 
 
 def _waiting(parts: NodeParts) -> Iterator[tuple[Transaction, Status]]:

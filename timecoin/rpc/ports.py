@@ -12,7 +12,9 @@ from timecoin.finality.proof import FinalityProof
 from timecoin.finality.views import Statistics
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.book import HeartbeatBook
 from timecoin.masternodes.changes import Leave
+from timecoin.masternodes.statistics import HeartbeatCounts
 from timecoin.mempool.entry import PoolEntry, PoolStats, Verdict
 from timecoin.p2p.ports import PeerInfo
 from timecoin.quorum.evidence import Evidence
@@ -95,6 +97,21 @@ class EvidenceReader(Protocol):
     @property
     def held(self) -> tuple[Evidence, ...]:
         """Checked evidence that no block has settled yet, oldest first."""
+
+
+class HeartbeatReader(Protocol):
+    """Port: what is known of masternodes (``masternodes.machine.Masternodes``)."""
+
+    book: HeartbeatBook
+    """What was heard of each; to be read only."""
+    counts: HeartbeatCounts
+    """Counts since the start; to be read only."""
+    clock_offset_ms: int
+    """By how much the peers' clocks are ahead."""
+
+    @property
+    def clock_is_sound(self) -> bool:
+        """Whether this node's clock agrees with its peers'."""
 
 
 class MasternodeDesk(Protocol):

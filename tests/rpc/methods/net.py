@@ -26,6 +26,7 @@ from timecoin.finality.events import StatusChanged
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.genesis import Allocation, Genesis
 from timecoin.ledger.transaction import Transaction
+from timecoin.masternodes.events import MasternodeAwake, MasternodeSilent
 from timecoin.node.build import build_node
 from timecoin.node.desk import Desk
 from timecoin.node.interface import MESSAGE_NAMES, follow_coins
@@ -193,6 +194,10 @@ class RpcNode:
         observe(self.node, StatusChanged, self.catalog.waiters.on_status)
         observe(self.node, StatusChanged, self.catalog.feeds.on_status)
         observe(self.node, BlockConnected, self.catalog.feeds.on_block)
+        observe(self.node, MasternodeAwake, self.catalog.presences.on_awake)
+        observe(self.node, MasternodeSilent, self.catalog.presences.on_silent)
+        assert self.catalog.earnings is not None
+        observe(self.node, BlockConnected, self.catalog.earnings.on_block)
         gate = Gate(Logins([], {}), LoginThrottle(net.clock))
         self.server = JsonRpcServer(net.clock, gate, ServerLimits())
         self.server.publish(HelpMethods(self.server.methods), *self.catalog.groups)
@@ -224,6 +229,9 @@ class RpcNode:
             wallet=self.wallet_service,
             submit=node.submit,
             desk=Desk(node),
+            heartbeats=node.masternodes,
+            heartbeat_rows=node.heartbeat_rows,
+            own_rows=node.wallet_rows,
             running=lambda: not node.driver.stopped,
             vitals=self.vitals,
             log=self.levels,

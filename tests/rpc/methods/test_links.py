@@ -10,7 +10,7 @@ class LinkTests(WalletTestCase):
     def test_there_and_back(self) -> None:
         uri = self.call("createpaymenturi", 1.5, "Shop & Co", "order 7", STRANGER)
         self.assertEqual(
-            uri, f"timecoin:{STRANGER}?amount=1.5&label=Shop%20%26%20Co&memo=order%207"
+            uri, f"timecoin:{STRANGER}?amount=1.50000000&label=Shop%20%26%20Co&memo=order%207"
         )
         self.assertEqual(
             self.call("parsepaymenturi", uri),

@@ -105,33 +105,6 @@ class PeerTests(RpcTestCase):
         self.assertEqual(self.call("getpeerinfo"), [])
         self.assertEqual(self.call("getnetworkinfo")["connections"], 0)
 
-    def test_masternodelist(self) -> None:
-        shown = self.call("masternodelist")
-        self.assertEqual((shown["total"], shown["active"], shown["quorum_weight"]), (3, 3, 200))
-        pubkeys = [item["pubkey"] for item in shown["masternodes"]]
-        self.assertEqual(pubkeys, sorted(v.pubkey.hex() for v in self.net.genesis.validators))
-        for item in shown["masternodes"]:
-            self.assertEqual((item["tier"], item["weight"]), ("genesis", 100))
-            self.assertEqual((item["status"], item["registered_height"]), ("active", 0))
-            self.assertIsNone(item["last_heartbeat"])
-            self.assertIs(self.call("validateaddress", item["payout_address"])["isvalid"], True)
-
-    def test_masternode_that_is_not_linked(self) -> None:
-        self.net.nodes[2].cut()
-        shown = self.call("masternodelist", "unlinked")
-        (item,) = shown["masternodes"]
-        self.assertEqual(item["pubkey"], ledger_kit.validator(2).public.hex())
-        self.assertIsNone(item["address"])
-        self.assertEqual((shown["total"], shown["active"]), (3, 2))
-
-    def test_masternode_filter(self) -> None:
-        own = ledger_kit.validator(0).public.hex()
-        (item,) = self.call("masternodelist", own[:16])["masternodes"]
-        self.assertEqual((item["pubkey"], item["address"]), (own, "127.0.0.1:8001"))
-        self.assertEqual(self.call("masternodelist", filter="no such")["masternodes"], [])
-        self.refused(TYPE_ERROR, "masternodelist", 5)
-        self.refused(INVALID_PARAMETER, "masternodelist", "x" * 257)
-
 
 class AgreementTests(RpcTestCase):
     """Three validators agree."""
@@ -234,6 +207,13 @@ class ControlTests(RpcTestCase):
 
 
 METHODS = {
+    "createpaymenturi",
+    "parsepaymenturi",
+    "masternoderegister",
+    "masternodeunstake",
+    "masternodestatus",
+    "getattestationstats",
+    "getheartbeathistory",
     "backupwallet",
     "combinerawtransaction",
     "createmultisig",

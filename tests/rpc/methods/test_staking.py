@@ -96,14 +96,14 @@ class RegisterTests(WalletTestCase):
 
 
 class ColdTests(WalletTestCase):
-    """Owner and funds belong to a key that no node holds: ``user(5)``."""
+    """Owner and funds belong to a key that no node holds: ``user(2)``."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.cold = user(5)
+        self.cold = user(2)
         self.address = encode_address(Network.DEVNET, hash160(self.cold.public))
-        chain_id, coin = self.net.genesis.chain_id, self.net.coin(4)
-        tx = ledger_kit.pay(chain_id, user(4), coin, self.cold, 500 * TIME)
+        chain_id, coin = self.net.genesis.chain_id, self.net.coin(1)
+        tx = ledger_kit.pay(chain_id, user(1), coin, self.cold, 500 * TIME)
         self.call("sendrawtransaction", tx.encoded.hex())
         self.net.run_to_height(1)
 
