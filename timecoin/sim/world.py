@@ -14,6 +14,7 @@ from timecoin.crypto.vrf import vrf_public
 from timecoin.finality.events import StatusChanged
 from timecoin.ledger.genesis import Allocation, Genesis, GenesisValidator, genesis_utxos
 from timecoin.ledger.transaction import Transaction
+from timecoin.masternodes.active_set import COLLATERAL_UNITS, Tier
 from timecoin.mempool.entry import Admission
 from timecoin.node.build import build_node
 from timecoin.node.node import Node, NodeSettings
@@ -28,7 +29,8 @@ from timecoin.store.memory import MemoryEngine
 
 START_SECONDS = 1_800_000_000
 WEIGHT = 100
-EXPIRY_HEIGHT = 2**32
+STAKING_UNITS = COLLATERAL_UNITS[Tier.GOLD] + params.UNITS_PER_TIME
+"""What the owner of each masternode has from the start: enough for any tier, and fees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class WorldSettings:
     """How many of the nodes are members of the active set; None for all."""
     degree: int | None = None
     """Links of each node in a random graph; None links everybody with everybody."""
+    masternodes: int = 0
+    """How many of the nodes that are no validators have a voting key, and coins to stake."""
+    expiry_height: int = 2**32
+    """When the validators' weights of the genesis expire."""
+    base_reward: int = params.UNITS_PER_TIME
     slot_ms: int = 10_000
     users: int = 50
     quality: LinkQuality = field(default_factory=LinkQuality)
@@ -50,15 +57,17 @@ class WorldSettings:
 class SimNode:
     """One node of the world: its keys, its disk, and while it runs its process."""
 
-    def __init__(self, world: World, number: int, votes: bool) -> None:
-        """``votes``: whether it is a validator."""
+    def __init__(self, world: World, number: int, votes: bool, stakes: bool = False) -> None:
+        """``votes``: whether it is a validator; ``stakes``: whether it may become a masternode."""
         rng = world.rng(f"keys/{number}")
         self.number = number
         self.node_id = rng.randbytes(32)
         self.voting_key = SigningKey(rng.randbytes(32))
         self.vrf_seed = rng.randbytes(32)
-        self.payout_hash = hash160(SigningKey(rng.randbytes(32)).public)
+        self.payout_key = SigningKey(rng.randbytes(32))
+        self.owner_key = SigningKey(rng.randbytes(32))
         self.votes = votes
+        self.has_voting_key = votes or stakes
         self.engine = MemoryEngine()
         self.lives = 0
         self.skew_ms = 0
@@ -74,6 +83,11 @@ class SimNode:
             raise RuntimeError(f"node {self.number} is down")
         return self.node
 
+    @property
+    def payout_hash(self) -> bytes:
+        """Where its rewards go."""
+        return hash160(self.payout_key.public)
+
     def validator(self) -> GenesisValidator:
         """The node's line in the genesis file."""
         return GenesisValidator(
@@ -81,7 +95,7 @@ class SimNode:
             vrf_pubkey=vrf_public(self.vrf_seed),
             weight=WEIGHT,
             payout_hash=self.payout_hash,
-            expiry_height=EXPIRY_HEIGHT,
+            expiry_height=self._world.settings.expiry_height,
         )
 
     def start(self) -> None:
@@ -89,7 +103,7 @@ class SimNode:
         world = self._world
         life = self.lives
         self.lives += 1
-        proved = self.voting_key.public if self.votes else None
+        proved = self.voting_key.public if self.has_voting_key else None
         port = world.network.attach(self.node_id, proved, self.skew_ms)
 
         def offload(work: Callable[[], None], done: Callable[[], None]) -> None:
@@ -110,7 +124,7 @@ class SimNode:
             on_crash=world.crashed,
         )
         self._port = port
-        identity = Identity(self.voting_key, self.vrf_seed) if self.votes else None
+        identity = Identity(self.voting_key, self.vrf_seed) if self.has_voting_key else None
         self.node = build_node(
             NodeSettings(world.genesis, identity=identity),
             runtime,
@@ -145,7 +159,11 @@ class World:
         self.network = SimNetwork(self.clock, self.rng("network"), settings.quality, self.trace)
         self.users = Users(settings.users, self.rng("users"))
         voting = settings.nodes if settings.validators is None else settings.validators
-        self.nodes = [SimNode(self, number, number < voting) for number in range(settings.nodes)]
+        keyed = voting + settings.masternodes
+        self.nodes = [
+            SimNode(self, number, votes=number < voting, stakes=number < keyed)
+            for number in range(settings.nodes)
+        ]
         if settings.degree is not None:
             edges = random_regular(settings.nodes, settings.degree, self.rng("topology"))
             self.network.join_only(
@@ -156,13 +174,20 @@ class World:
             network=params.Network.DEVNET,
             time_ms=START_SECONDS * 1000,
             slot_ms=settings.slot_ms,
-            base_reward=params.UNITS_PER_TIME,
+            base_reward=settings.base_reward,
             validators=tuple(
                 sorted((n.validator() for n in self.nodes if n.votes), key=lambda v: v.pubkey)
             ),
-            allocations=tuple(Allocation(user, USER_COINS_UNITS) for user in self.users.hashes),
+            allocations=(
+                *(Allocation(user, USER_COINS_UNITS) for user in self.users.hashes),
+                *(
+                    Allocation(hash160(node.owner_key.public), STAKING_UNITS)
+                    for node in self.nodes[voting:keyed]
+                ),
+            ),
         )
-        self.users.fund(self.genesis.chain_id, genesis_utxos(self.genesis))
+        coins = genesis_utxos(self.genesis)
+        self.users.fund(self.genesis.chain_id, coins[: settings.users])
         self.submitted: dict[bytes, Transaction] = {}
         self.accepted_ms: dict[bytes, int] = {}
         self.submitted_at: dict[bytes, int] = {}
