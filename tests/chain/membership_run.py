@@ -81,7 +81,9 @@ class MembershipRun:
         self.down: frozenset[bytes] = frozenset()
         self._audit_every = audit_every
         self._stakes: dict[int, Outpoint] = {}
-        self._payment: tuple[Transaction, BatchCertificate] | None = None
+        self._per_slot = max(1, masternodes // 50)
+        """Stakes and payments of a slot."""
+        self._batch: tuple[tuple[Transaction, ...], tuple[BatchCertificate, ...]] = ((), ())
 
     # one slot
 
@@ -176,43 +178,46 @@ class MembershipRun:
     # contents
 
     def _contents(self, changing: bool) -> Contents:
-        """The payment certified a block ago, and a change or two."""
-        payments = self._payment
-        transactions = () if payments is None else (payments[0],)
-        certificates = () if payments is None else (payments[1],)
+        """The payments certified a block ago, and changes."""
+        transactions, certificates = self._batch
         changes = self._changes() if changing else []
-        self._payment = self._certified(self._stake_or_pay(transactions))
+        self._batch = self._certified(self._stakes_or_payments(transactions))
         return Contents(transactions, certificates, (), tuple(encode(item) for item in changes))
 
-    def _certified(self, tx: Transaction | None) -> tuple[Transaction, BatchCertificate] | None:
-        if tx is None:
-            return None
+    def _certified(
+        self, transactions: tuple[Transaction, ...]
+    ) -> tuple[tuple[Transaction, ...], tuple[BatchCertificate, ...]]:
+        if not transactions:
+            return (), ()
         anchor = self.chain.tip_height
         snapshots = certificate_snapshots(self.chain, anchor)
         assert snapshots is not None
-        bitmap = make_bitmap(1, ())
+        leaves = tuple(tx.txid for tx in transactions)
+        bitmap = make_bitmap(len(leaves), ())
         statement = vote_statement(
-            self.net.genesis.chain_id, anchor, merkle_root([tx.txid]), 1, bitmap
+            self.net.genesis.chain_id, anchor, merkle_root(leaves), len(leaves), bitmap
         )
         votes = tuple(
             BatchVote(index, bitmap, key.sign(statement)) for index, key in self._signers(snapshots)
         )
-        return tx, BatchCertificate(anchor, (tx.txid,), votes)
+        return transactions, (BatchCertificate(anchor, leaves, votes),)
 
-    def _stake_or_pay(self, waiting: tuple[Transaction, ...]) -> Transaction | None:
-        """Masternodes without a stake make one, one after the other; then owners pay around."""
-        busy = {point for tx in waiting for point in tx.outpoints}
+    def _stakes_or_payments(self, waiting: tuple[Transaction, ...]) -> tuple[Transaction, ...]:
+        """Masternodes without a stake make one, a few in a slot; then owners pay around."""
         unstaked = [n for n in range(self.net.owners) if n not in self._stakes]
-        if unstaked:
-            number = unstaked[0]
+        found = []
+        for number in unstaked[: self._per_slot]:
             tx = self.net.stake_tx(self.chain, number, TIER_UNITS[number % len(TIER_UNITS)])
             self._stakes[number] = outpoint(tx.txid, 0)
-            return tx
+            found.append(tx)
+        if found:
+            return tuple(found)
+        busy = {point for tx in waiting for point in tx.outpoints}
         number = self.rng.randrange(self.net.owners)
         coins = [coin for coin in self.net.coins(self.chain, number) if coin[0] not in busy]
         if not coins or coins[0][1].value <= 10 * FEE:
-            return None
-        return self.net.pay(coins[:1], number, fee=2 * FEE)
+            return ()
+        return (self.net.pay(coins[:1], number, fee=2 * FEE),)
 
     def _changes(self) -> list[object]:
         """Something for the set: joins of who is out, a leave, a removal."""

@@ -18,15 +18,23 @@ CRITICAL = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47}
 
 
 class RunCase(SynchronousTestCase):
-    def run_for(self, seed: int, masternodes: int, slots: int, audit_every: int = 1) -> None:
+    def run_for(
+        self,
+        seed: int,
+        masternodes: int,
+        slots: int,
+        audit_every: int = 1,
+        change_every: int = 2,
+    ) -> None:
         run = MembershipRun(seed, masternodes, slots // 2, audit_every)
         for _ in range(slots):
-            run.step(change_every=2)
+            run.step(change_every)
         figures = run.figures
         where = f"seed {seed}, {masternodes} masternodes: {figures}"
         self.assertEqual(figures.blocks, slots, where)
         self.assertGreater(figures.joins, masternodes // 2, where)
         self.assertGreater(figures.exits, 5, where)
+        self.assertGreater(max(figures.sizes), masternodes * 9 // 10, where)
         self.assertGreater(figures.payments, slots // 2, where)
         active = run.net.active(run.chain)
         tiers = {member.tier for member in active.members}
@@ -52,7 +60,7 @@ class ManyMembersTests(RunCase):
             self.run_for(seed, 30, 200)
 
     def test_a_hundred(self) -> None:
-        self.run_for(1, 100, 200, audit_every=50)
+        self.run_for(1, 100, 200, audit_every=50, change_every=1)
 
     def test_five_hundred(self) -> None:
-        self.run_for(1, 500, 200, audit_every=100)
+        self.run_for(1, 500, 200, audit_every=100, change_every=1)
