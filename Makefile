@@ -24,7 +24,7 @@ FUZZ_SECONDS ?= 60
 TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian man-db nginx-light \
   openssh-client prometheus shellcheck systemd util-linux
 
-.PHONY: help install demo devnet test check-long lint format docs sim fuzz bench bench-rpc deb deb-test tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim soak fuzz bench bench-rpc bench-capacity deb deb-test tools pins clean
 
 help:
 	@echo "make demo        three validators pay, finalize, crash and recover on this machine"
@@ -35,6 +35,7 @@ help:
 	@echo "make fuzz        coverage-guided fuzzing of every decoder"
 	@echo "make soak        a devnet of three under payments for three minutes, watched for faults"
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
+	@echo "make bench-capacity  what a node needs: memory, processor, traffic, disk"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
 	@echo "make deb         the Debian package of this machine's release, in dist/"
@@ -109,6 +110,9 @@ fuzz: install
 	     -rss_limit_mb=2048 -max_len=20000 -artifact_prefix=.fuzz/{}- >.fuzz/{}.log 2>&1; \
 	   then echo "{}: $$(grep -E "^Done|cov:" .fuzz/{}.log | tail -n 2 | tr "\n" " ")"; \
 	   else echo "{}: FAILED, see .fuzz/{}.log"; exit 1; fi'
+
+bench-capacity: install
+	@$(BIN)/python benchmarks/capacity.py
 
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py
