@@ -13,12 +13,12 @@ from timecoin.crypto.keys import verify
 from timecoin.finality.certificates import CERTIFICATES
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.transaction import Outpoint, decode_transaction
-from timecoin.masternodes.active_set import genesis_set
+from timecoin.masternodes.active_set import ActiveSet
 from timecoin.node.preflight import STORE_DIRECTORY
 from timecoin.params import MAX_FRAME_BYTES
 from timecoin.quorum.bitmap import has_leaf
 from timecoin.quorum.certificate import BatchCertificate, BlockCertificate
-from timecoin.quorum.snapshots import voter_index
+from timecoin.quorum.snapshots import block_snapshots, certificate_snapshots, voter_index
 from timecoin.quorum.statement import VoteKind, precommit_statement, prepare_statement
 from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.rocks import RocksEngine
@@ -40,6 +40,11 @@ class StoppedNode:
     batches: list[BatchCertificate]
     spends: dict[bytes, tuple[Outpoint, ...]]
     """Outpoints by txid, of what is archived or waits."""
+    sets: list[ActiveSet]
+    """The active sets by height."""
+
+    def active_set(self, height: int) -> ActiveSet | None:
+        return self.sets[height] if height < len(self.sets) else None
 
 
 def read_node(datadir: Path, pubkey: bytes) -> StoppedNode:
@@ -56,6 +61,7 @@ def read_node(datadir: Path, pubkey: bytes) -> StoppedNode:
                 for _, raw in engine.scan(CERTIFICATES)
             ],
             {},
+            [],
         )
         _read_chain(node, EngineChainStore(engine))
         for txid, raw in engine.scan(POOL):
@@ -67,6 +73,10 @@ def read_node(datadir: Path, pubkey: bytes) -> StoppedNode:
 
 def _read_chain(node: StoppedNode, chain: EngineChainStore) -> None:
     height, _ = chain.tip() or (0, b"")
+    for number in range(height + 1):
+        active = chain.active_set(number)
+        assert active is not None
+        node.sets.append(active)
     for number in range(1, height + 1):
         block, certificate = chain.block(number), chain.certificate(number)
         assert block is not None and certificate is not None
@@ -82,14 +92,14 @@ def _read_chain(node: StoppedNode, chain: EngineChainStore) -> None:
 def double_signatures(nodes: Sequence[StoppedNode], genesis: Genesis) -> list[str]:
     """Every pair of signatures that exclude each other, and every one missing in its journal.
 
-    For networks whose members are those of ``genesis`` throughout. Empty is good.
+    Empty is good.
     """
-    return [*_block_votes(nodes, genesis), *_transaction_votes(nodes, genesis)]
+    return [*_block_votes(nodes, genesis), *_transaction_votes(nodes)]
 
 
 def _block_votes(nodes: Sequence[StoppedNode], genesis: Genesis) -> list[str]:
     """Quorums anywhere against the signer's own journal."""
-    voters = voter_index([genesis_set(genesis)])
+    history = _longest(nodes)
     journal_of = {node.pubkey: node.votes for node in nodes}
     found = []
     for node in nodes:
@@ -99,6 +109,7 @@ def _block_votes(nodes: Sequence[StoppedNode], genesis: Genesis) -> list[str]:
             if not _is_signed(genesis, VoteKind(vote.kind), vote):
                 found.append(f"{node.pubkey.hex()} holds a wrong signature of its own: {position}")
         for kind, quorum in node.quorums:
+            voters = _voters(block_snapshots(history, quorum.height))
             for item in quorum.signatures:
                 signer = voters[item.voter]
                 own = journal_of[signer].get((quorum.height, quorum.round, kind))
@@ -116,14 +127,25 @@ def _is_signed(genesis: Genesis, kind: VoteKind, vote: BlockVote) -> bool:
     return verify(vote.voter, statement, vote.signature)
 
 
-def _transaction_votes(nodes: Sequence[StoppedNode], genesis: Genesis) -> list[str]:
+def _longest(nodes: Sequence[StoppedNode]) -> StoppedNode:
+    """The node that knows most of history: all agree on it."""
+    return max(nodes, key=lambda node: len(node.sets))
+
+
+def _voters(snapshots: tuple[ActiveSet, ...] | None) -> tuple[bytes, ...]:
+    assert snapshots is not None
+    return voter_index(snapshots)
+
+
+def _transaction_votes(nodes: Sequence[StoppedNode]) -> list[str]:
     """Votes in certificates anywhere: nobody accepted two spends of one outpoint."""
-    voters = voter_index([genesis_set(genesis)])
+    history = _longest(nodes)
     spends = {txid: points for node in nodes for txid, points in node.spends.items()}
     accepted: dict[tuple[bytes, Outpoint], bytes] = {}
     found = []
     for node in nodes:
         for batch in node.batches:
+            voters = _voters(certificate_snapshots(history, batch.anchor))
             for vote in batch.votes:
                 signer = voters[vote.voter]
                 for leaf, txid in enumerate(batch.leaves):

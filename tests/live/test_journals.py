@@ -8,6 +8,7 @@ from tests.live.journals import StoppedNode, double_signatures
 from timecoin.consensus.messages import BlockVote
 from timecoin.crypto.keys import SigningKey
 from timecoin.ledger.genesis import Genesis, GenesisValidator
+from timecoin.masternodes.active_set import genesis_set
 from timecoin.quorum.certificate import (
     BatchCertificate,
     BatchVote,
@@ -44,6 +45,7 @@ class DoubleSignatureTests(SynchronousTestCase):
             [(VoteKind.PRECOMMIT, quorum)],
             [batch(FIRST_TX, ACCEPTED), batch(SECOND_TX, REJECTED)],
             {FIRST_TX: (COIN,), SECOND_TX: (COIN,)},
+            [genesis_set(GENESIS)],
         )
 
     def found(self) -> list[str]:

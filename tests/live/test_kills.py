@@ -25,6 +25,7 @@ from timecoin.client.blocking import RpcCallError
 from timecoin.node.config import GENESIS_NAME
 from timecoin.node.genesisfile import read_genesis
 from timecoin.node.keyfiles import load_validator_keys, validator_key_path
+from timecoin.rpc.errors import WARMING_UP
 
 SEED_VARIABLE = "TIMECOIN_KILL_SEED"
 NODES = 3
@@ -97,9 +98,17 @@ class KillCase(SynchronousTestCase):
                 self._call(0, "waittransactionfinality", [txid])
 
     def _call(self, index: int, method: str, params: list[object] | None = None) -> Any:
+        """What a node says, once it is not a block behind: on a busy machine any may be."""
         client = self.network.nodes[index].client()
+        deadline = time.monotonic() + SETTLE_S
         try:
-            return client.call(method, params or [])
+            while True:
+                try:
+                    return client.call(method, params or [])
+                except RpcCallError as error:
+                    if error.code != WARMING_UP or time.monotonic() > deadline:
+                        raise
+                time.sleep(POLL_S)
         finally:
             client.close()
 

@@ -76,6 +76,11 @@ class NextSet:
             case Removal(pubkey):
                 self._transition.exit(pubkey)
 
+    def check_candidate(self, join: Join) -> None:
+        """``RuleBroken`` unless ``join`` has a place here, heartbeat and signatures aside."""
+        member = self._admission.candidate(join)
+        self._transition.join(member, join.attested.heartbeat.tip_height)
+
     def finish(self) -> ActiveSet:
         """The set itself; the parent's own object when nothing has changed."""
         return self._transition.finish()

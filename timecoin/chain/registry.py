@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from timecoin.chain.active import NextSet
 from timecoin.chain.commit import Chain
+from timecoin.crypto.keys import Verify
+from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.script import TAG_STAKE, Stake, parse_script
 from timecoin.masternodes.active_set import ActiveSet
+from timecoin.masternodes.admission import Carrier
 from timecoin.masternodes.changes import Join, Leave
 
 
 class Registry:
     """Implements the masternodes' ``MasternodeChain``."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, genesis: Genesis, verify: Verify) -> None:
         self._chain = chain
+        self._genesis = genesis
+        self._verify = verify
 
     @property
     def tip_height(self) -> int:
@@ -33,12 +40,20 @@ class Registry:
         return self._chain.block_hash(height)
 
     def may_join(self, join: Join) -> bool:
-        """No block of this version takes joins."""
-        return False
+        """Whether the block after the tip could take ``join``: heartbeat and signatures aside."""
+        try:
+            self._next_set().check_candidate(join)
+        except RuleBroken:
+            return False
+        return True
 
     def may_leave(self, leave: Leave) -> bool:
-        """No block of this version takes leaves."""
-        return False
+        """Whether the block after the tip could take ``leave``, its signature included."""
+        try:
+            self._next_set().change(leave)
+        except RuleBroken:
+            return False
+        return True
 
     def stakes_of(self, pubkey: bytes) -> tuple[bytes, ...]:
         """Outpoints of the unspent stakes that name the voting key, in chain order."""
@@ -49,3 +64,8 @@ class Registry:
                 if isinstance(script, Stake) and script.pubkey == pubkey:
                     found.append((utxo.height, point))
         return tuple(point for _, point in sorted(found))
+
+    def _next_set(self) -> NextSet:
+        """The set after the tip's, for a block of which nothing is known but its height."""
+        carrier = Carrier(height=self.tip_height + 1, slot_time=0, timestamp_ms=0, spent=())
+        return NextSet(carrier, self._chain, self._genesis, self._verify)

@@ -80,7 +80,7 @@ class Admission:
         if sizes not in _KINDS:
             raise _bad_join("neither a stake nor a payout address nor a genesis validator")
         snapshot = self._snapshot_of(join)
-        member = self._member(join)
+        member = self.candidate(join)
         chain_id = self._genesis.chain_id
         try:
             check_attested(join.attested, snapshot, chain_id, self._verify)
@@ -125,7 +125,11 @@ class Admission:
             raise _bad_join(f"no snapshot of height {heartbeat.tip_height}")
         return snapshot
 
-    def _member(self, join: Join) -> Member:
+    def candidate(self, join: Join) -> Member:
+        """The member that ``join`` would make, if heartbeat and signatures hold.
+
+        Cheap: ``RuleBroken`` ("bad-join") after one look-up when it rests on nothing.
+        """
         if join.stake:
             return self._staked_member(join)
         if join.payout_hash:

@@ -27,6 +27,8 @@ from timecoin.params import MAX_CLOCK_OFFSET_MS, HeartbeatTiming
 
 MAX_OUTSIDERS = 1_000
 """Keys outside the active set, joiners, of which heartbeats are kept."""
+LEAST_FREE = 16
+"""Of joiners without a stake as many as there are staked members are heard, or at least these."""
 
 Draw = Callable[[bytes, bytes, ActiveSet], tuple[bytes, ...]]
 """(heartbeat hash, pubkey, snapshot) -> its witnesses: ``heartbeat.witnesses``, or a memo of it."""
@@ -82,6 +84,12 @@ class Entry:
     verified: Attested | None = None
     join: Join | None = None
     """With what the last verified heartbeat asked to join, if it did."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it asks to join without a stake."""
+        joins = (self.join, None if self.gathering is None else self.gathering.join)
+        return any(join is not None and join.payout_hash for join in joins)
 
 
 class HeartbeatBook:
@@ -156,7 +164,7 @@ class HeartbeatBook:
         if gathering is None or gathering.heartbeat != heartbeat:
             needed = needed_for(heartbeat.pubkey, snapshot)
             complete = len(attested.attestations) >= needed
-            if not self._is_wanted(heartbeat, entry, snapshot, complete, now_ms):
+            if not self._is_wanted(heartbeat, join, entry, snapshot, complete, now_ms):
                 return None
             found = self._begin(attested, join, snapshot)
         elif self._gather(gathering, attested):
@@ -189,6 +197,7 @@ class HeartbeatBook:
     def _is_wanted(
         self,
         heartbeat: Heartbeat,
+        join: Join | None,
         entry: Entry | None,
         snapshot: ActiveSet,
         complete: bool,
@@ -202,8 +211,7 @@ class HeartbeatBook:
         if not now_ms - timing.ttl_ms < timestamp <= now_ms + MAX_CLOCK_OFFSET_MS:
             return False  # outdated, or from the future
         if entry is None:
-            outsiders = len(self._entries) - len(snapshot.members)
-            return heartbeat.pubkey in snapshot.by_pubkey or outsiders < MAX_OUTSIDERS
+            return heartbeat.pubkey in snapshot.by_pubkey or self._has_room(join, snapshot)
         known = [] if entry.verified is None else [entry.verified.heartbeat]
         if entry.gathering is not None and not complete:
             known.append(entry.gathering.heartbeat)
@@ -212,6 +220,15 @@ class HeartbeatBook:
             and timestamp >= found.timestamp + timing.interval_ms // 2
             for found in known
         )
+
+    def _has_room(self, join: Join | None, snapshot: ActiveSet) -> bool:
+        """Whether one more joiner is listened to; who stakes nothing has little room."""
+        outside = [
+            entry for pubkey, entry in self._entries.items() if pubkey not in snapshot.by_pubkey
+        ]
+        if join is None or not join.payout_hash:
+            return len(outside) < MAX_OUTSIDERS
+        return sum(entry.is_free for entry in outside) < max(LEAST_FREE, len(snapshot.staked))
 
     def _begin(self, attested: Attested, join: Join | None, snapshot: ActiveSet) -> Gathering:
         heartbeat = attested.heartbeat

@@ -63,6 +63,8 @@ FLUSHES = 60
 """Verified heartbeats are passed on together, so many times in an interval."""
 WATCHES = 4
 """This node looks at itself and at others so many times in an interval."""
+FIRST_WATCH_MS = 500
+"""After the start sooner: the first peers have told their time by then."""
 
 BEAT, FLUSH, WATCH = ("beat",), ("flush",), ("watch",)
 
@@ -146,7 +148,8 @@ class Masternodes:
             case Start():
                 self._started = True
                 self._observe(now_ms)
-                return [*self._beat_soon(), StartTimer(WATCH, self._watch_ms)]
+                first_ms = min(self._watch_ms, FIRST_WATCH_MS)
+                return [*self._beat_soon(), StartTimer(WATCH, first_ms)]
         return []
 
     def may_judge(self, now_ms: int) -> bool:

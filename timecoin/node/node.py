@@ -108,7 +108,7 @@ class Node:
             verify=verify,
         )
         self.evidence = EvidencePool(genesis.chain_id, self.chain, verify)
-        registry = Registry(self.chain)
+        registry = Registry(self.chain, genesis, verify)
         self.heartbeat_rows = heartbeats = HeartbeatStore(runtime.engine)
         identity = settings.identity
         self.masternodes = Masternodes(
