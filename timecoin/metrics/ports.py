@@ -83,8 +83,8 @@ class Sources:
     """Bytes of the store."""
     free_disk: Callable[[], int]
     """Bytes that are free where the store is."""
-    clock_offset_ms: Callable[[], int | None]
-    """How far the peers' clocks are ahead of this one; None while too few have told."""
+    clock_offset_ms: Callable[[], int]
+    """How far the peers' clocks are ahead of this one, their median; 0 without peers."""
     problems: Callable[[], Mapping[str, bool]]
     """Every kind of problem that health knows, and whether it is there now."""
     log_lines: Callable[[], Mapping[str, int]]

@@ -71,13 +71,11 @@ def collect_health(sources: Sources) -> Iterator[Metric]:
         ("kind",),
         [((kind,), there) for kind, there in problems.items()],
     )
-    offset_ms = sources.clock_offset_ms()
-    if offset_ms is not None:
-        yield gauge(
-            "clock_offset_seconds",
-            "How far the peers' clocks are ahead, their median",
-            offset_ms / 1000,
-        )
+    yield gauge(
+        "clock_offset_seconds",
+        "How far the peers' clocks are ahead, their median",
+        sources.clock_offset_ms() / 1000,
+    )
     yield counters(
         "log_lines",
         "Lines logged, by level",

@@ -11,7 +11,7 @@ from timecoin.metrics.ports import Sources
 
 SAMPLE = 2_000
 """Fee rates are those of the newest entries, so that a full pool costs no more to look at."""
-QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
+SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)
 
 
 def collect_pool(sources: Sources) -> Iterator[Metric]:
@@ -43,9 +43,9 @@ def collect_pool(sources: Sources) -> Iterator[Metric]:
     rates = sources.pool.fee_rates(SAMPLE)
     yield gauges(
         "pool_fee_rate_units_per_kilobyte",
-        f"Fee rates of the newest {SAMPLE} waiting transactions, by quantile",
-        ("quantile",),
-        [((str(each),), rates[round(each * (len(rates) - 1))]) for each in QUANTILES if rates],
+        f"Fee rates of the newest {SAMPLE} waiting transactions: what a share of them pays at most",
+        ("share",),
+        [((str(each),), rates[round(each * (len(rates) - 1))]) for each in SHARES if rates],
     )
 
 

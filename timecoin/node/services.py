@@ -200,7 +200,12 @@ def compose(
     around = Around(
         submit=submit,
         meters=meters,
-        vitals=NodeVitals(watchdog, config.datadir, config.min_disk_free_bytes, lambda: None),
+        vitals=NodeVitals(
+            watchdog,
+            config.datadir,
+            config.min_disk_free_bytes,
+            lambda: node.masternodes.clock_offset_ms,
+        ),
         store_path=store_path,
         log_output=log_output,
     )

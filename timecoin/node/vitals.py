@@ -29,7 +29,7 @@ class NodeVitals:
         watchdog: Watchdog,
         datadir: Path,
         needed_disk_bytes: int,
-        clock_offset_ms: Callable[[], int | None],
+        clock_offset_ms: Callable[[], int],
     ) -> None:
         self._watchdog = watchdog
         self._datadir = datadir
@@ -45,8 +45,8 @@ class NodeVitals:
         """Names of the loops that should turn and do not."""
         return self._watchdog.stopped_loops()
 
-    def clock_offset_ms(self) -> int | None:
-        """How far the peers' clocks are ahead, by their median; None while too few have told."""
+    def clock_offset_ms(self) -> int:
+        """How far the peers' clocks are ahead, by their median; 0 without peers."""
         return self._clock_offset_ms()
 
     def free_disk_bytes(self) -> int:

@@ -54,18 +54,26 @@ class Explorer:
         self._hints: list[PeerAddress] = []
         self._turns = LoopingCall(self._turn)
         self._turns.clock = caller.clock
+        self._started = False
         self._calls: dict[Deferred[None], None] = {}
         self._ask_due_ms = self._write_due_ms = self._seed_due_ms = 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether its loop should turn, and a fault has ended it."""
+        return self._started and not self._turns.running
 
     def start(self) -> None:
         """Begin; the first call comes at once if the book has somebody to call."""
         now_ms = self._now_ms()
         self._ask_due_ms, self._write_due_ms = now_ms + ASK_MS, now_ms + WRITE_MS
         self._seed_due_ms = now_ms + SEED_AFTER_MS
+        self._started = True
         self._turns.start(TURN_MS / 1000).addErrback(self._ended, "looking for nodes")
 
     def stop(self) -> None:
         """Call nobody any more, and bring everything to rest; links that are up stay."""
+        self._started = False
         if self._turns.running:
             self._turns.stop()
         for call in list(self._calls):

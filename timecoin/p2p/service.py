@@ -133,7 +133,8 @@ class PeerService(service.Service):
 
     def figures(self) -> LinkFigures:
         """For metrics."""
-        return self._links.figures(self._connector.reconnecting, self._connector.broken)
+        broken = self._connector.broken + self._explorer.broken
+        return self._links.figures(self._connector.reconnecting, broken)
 
     def blame(self, peer: bytes, points: int, reason: str) -> None:
         """Take ``points`` off the peer's reputation; at -50 it is cut off and banned."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 from timecoin.chain.views import ChainViews
+from timecoin.masternodes.clock import is_sound
 from timecoin.rpc.errors import WARMING_UP, RpcError
 from timecoin.rpc.ports import FinalityReader, SyncReader, Vitals
 
 STALE_SLOTS = 2
 """A tip older than so many slots is a stall."""
-CLOCK_LIMIT_MS = 5_000
-"""A clock this far from the peers' median is wrong: votes and candidates come at a wrong time."""
 
 
 class Kind(enum.Enum):
@@ -123,7 +122,7 @@ class Condition:
         """Problems of the machine that the node runs on."""
         found = []
         offset_ms = self._vitals.clock_offset_ms()
-        if offset_ms is not None and abs(offset_ms) > CLOCK_LIMIT_MS:
+        if not is_sound(offset_ms):
             side = "behind" if offset_ms > 0 else "ahead of"
             text = f"the clock is {abs(offset_ms) / 1000:.1f} s {side} the peers' median"
             found.append(Problem(Kind.CLOCK, text))

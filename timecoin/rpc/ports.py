@@ -158,8 +158,8 @@ class Vitals(Protocol):
     def stopped_loops(self) -> list[str]:
         """Names of the loops that should turn and do not."""
 
-    def clock_offset_ms(self) -> int | None:
-        """How far the peers' clocks are ahead, by their median; None while too few have told."""
+    def clock_offset_ms(self) -> int:
+        """How far the peers' clocks are ahead, by their median; 0 without peers."""
 
     def free_disk_bytes(self) -> int:
         """Free where the store is."""

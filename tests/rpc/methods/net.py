@@ -77,13 +77,13 @@ class FixedVitals:
 
     needed_disk_bytes: int = 1_000
     stopped: list[str] = field(default_factory=list)
-    offset_ms: int | None = None
+    offset_ms: int = 0
     free: int = 5_000
 
     def stopped_loops(self) -> list[str]:
         return self.stopped
 
-    def clock_offset_ms(self) -> int | None:
+    def clock_offset_ms(self) -> int:
         return self.offset_ms
 
     def free_disk_bytes(self) -> int:

@@ -345,8 +345,8 @@ class ReportTests(RpcTestCase):
         vitals, reports = self.node.vitals, self.node.catalog.reports
         for name, value, text, live in (
             ("stopped", ["journal"], "a loop has stopped: journal", False),
-            ("offset_ms", 5_001, "the clock is 5.0 s behind the peers' median", True),
-            ("offset_ms", -6_000, "the clock is 6.0 s ahead of the peers' median", True),
+            ("offset_ms", 10_001, "the clock is 10.0 s behind the peers' median", True),
+            ("offset_ms", -12_000, "the clock is 12.0 s ahead of the peers' median", True),
             ("free", 999, "0 MB free on disk, below the limit of 0", True),
         ):
             before = getattr(vitals, name)
@@ -355,7 +355,7 @@ class ReportTests(RpcTestCase):
             health = reports.health()
             self.assertEqual((health["live"], health["ready"]), (live, False), text)
             setattr(vitals, name, before)
-        vitals.offset_ms = -5_000
+        vitals.offset_ms = -10_000
         self.assertEqual(self.problems(), [])
         health = reports.health()
         self.assertEqual((health["live"], health["ready"]), (True, True))
