@@ -181,9 +181,12 @@ class FloodTests(LinkCase):
     def test_f25_message_flood(self) -> None:
         """All of it comes through in time, in order."""
         noisy, honest = self.link(9), self.link(10)
+        delays: list[int] = []
+        self.patch(self.links, "delayed", lambda peer, pause_ms: delays.append(pause_ms))
         for number in range(3_000):
             noisy.say(VOTE, number.to_bytes(2, "big"))
         self.assertLess(self.frames_of(noisy), 1_100)
+        self.assertEqual(len(delays), 1)
         self.assert_unharmed(honest)
         for _ in range(300):
             self.clock.advance(0.1)

@@ -32,7 +32,7 @@ from timecoin.p2p.peer import Peer
 from timecoin.p2p.ports import FIRST_UPPER_KIND, LinkListener, PeerInfo
 from timecoin.p2p.reputation import BAN_MS
 from timecoin.p2p.session import LocalEnd
-from timecoin.p2p.tokens import TokenBucket
+from timecoin.p2p.tokens import MINUTE_MS, TokenBucket
 from timecoin.p2p.traffic import LinkFigures, Traffic
 
 MAX_HELD_BYTES = 128_000_000
@@ -87,6 +87,7 @@ class Links:
         self._connections: dict[Peer, None] = {}
         self._up: dict[bytes, Peer] = {}
         self._held: dict[Peer, int] = {}
+        self._told_delayed: dict[Peer, int] = {}
         self._emptied: list[Deferred[None]] = []
         self._ended = Traffic()
         self._bans = 0
@@ -233,6 +234,17 @@ class Links:
         if points:
             self.blame(peer.node_id, points, "forged address record")
 
+    def delayed(self, peer: Peer, pause_ms: int) -> None:
+        """The peer has used more than its allowance: told once a minute and link."""
+        now_ms = self._now_ms()
+        if peer not in self._told_delayed or now_ms >= self._told_delayed[peer] + MINUTE_MS:
+            self._told_delayed[peer] = now_ms
+            self.log.info(
+                "peer {name} sends more than its share: not read for {pause_ms} ms",
+                name=(peer.node_id or b"").hex()[:8],
+                pause_ms=pause_ms,
+            )
+
     def holds(self, peer: Peer, size: int) -> None:
         """The connection keeps so many bytes in memory: together there is a bound."""
         if size:
@@ -299,6 +311,7 @@ class Links:
             self._ended.add(peer.traffic)
         self._door.left(peer)
         self._held.pop(peer, None)
+        self._told_delayed.pop(peer, None)
         self._tell_if_empty()
 
     # Its own.

@@ -91,6 +91,9 @@ class LinkOwner(Protocol):
     def discovered(self, peer: Peer, message: GetAddresses | Addresses | Observed) -> None:
         """The peer speaks of addresses."""
 
+    def delayed(self, peer: Peer, pause_ms: int) -> None:
+        """The peer has used more than its allowance and is not read from for so long."""
+
     def holds(self, peer: Peer, size: int) -> None:
         """The connection keeps so many bytes in memory; may close it or another."""
 
@@ -263,6 +266,7 @@ class Peer(StreamProtocol):
         staked = self._owner.is_staked(self)
         pause_ms = self._allowance.spend(frame.kind, len(frame.payload), staked, now_ms)
         if pause_ms:
+            self._owner.delayed(self, pause_ms)
             self._tls.pauseProducing()
             self._reading_again = self._owner.clock.callLater(pause_ms / 1000, self._read_on)
 
