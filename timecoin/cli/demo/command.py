@@ -16,6 +16,7 @@ from rich.table import Table
 from timecoin.cli.demo.closing import one_state
 from timecoin.cli.demo.crash import bring_back, kill_one
 from timecoin.cli.demo.doublespend import double_spend
+from timecoin.cli.demo.membership import stake_one
 from timecoin.cli.demo.payments import everything_is_final, fund, make_blocks, pay_everywhere
 from timecoin.cli.demo.stage import DemoFailure, Stage
 from timecoin.cli.devnet.network import Devnet
@@ -32,6 +33,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("funding the other wallets", fund),
     ("paying through every node", pay_everywhere),
     ("waiting for blocks", make_blocks),
+    ("a fourth node becomes a masternode", stake_one),
     ("killing one validator", kill_one),
     ("bringing it back", bring_back),
     ("spending one coin twice", double_spend),
@@ -46,7 +48,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
 )
 @click.option("--slot", "slot_ms", type=Seconds(), default="5", show_default=True)
 def demo(base_port: int, slot_ms: int) -> None:
-    """Three validators pay, finalize, crash and recover on this machine."""
+    """Three validators pay, a fourth one stakes and joins, one crashes and recovers, here."""
     stop_by_signals()
     console = Console(highlight=False)
     directory = Path(tempfile.mkdtemp(prefix="timecoin-demo-"))

@@ -75,6 +75,13 @@ class Stage:
         """Spends that another one has beaten: they must never become final."""
         self.addresses = [actor.call("getnewaddress") for actor in self.actors]
 
+    def add(self, node: NodeRecord) -> Actor:
+        """A node that has joined the network takes part from now on."""
+        actor = Actor(node)
+        self.actors.append(actor)
+        self.addresses.append(actor.call("getnewaddress"))
+        return actor
+
     def renew(self, index: int) -> Actor:
         """The actor at ``index`` after its process was started again."""
         self.actors[index].client.close()
