@@ -27,7 +27,7 @@ TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian 
 .PHONY: help install demo devnet test check-long lint format docs sim soak fuzz bench bench-rpc bench-capacity deb deb-test tools pins clean
 
 help:
-	@echo "make demo        three validators pay, finalize, crash and recover on this machine"
+	@echo "make demo        validators pay, finalize, stake, crash and recover on this machine"
 	@echo "make devnet      keeps three validators running until Ctrl-C"
 	@echo "make test        the tests (TESTS=tests.crypto for a part of them)"
 	@echo "make check-long  the tests again, with those that take many minutes"
