@@ -122,14 +122,18 @@ def sources_of(chain: Path, count: int, directory: Path) -> list[Place]:
 
 
 def kill_on_the_way(node: Place, kills: int, blocks: int, rng: random.Random) -> None:
-    """Let ``node`` catch up, kill it ``kills`` times at random heights, start it again."""
-    heights = sorted(rng.sample(range(blocks // 20, blocks - blocks // 20), kills))
-    for height in heights:
-        node.wait(height)
+    """Kill ``node`` ``kills`` times while it catches up, each time after some seconds of life."""
+    done = 0
+    while done < kills and node.height() < blocks:
+        node.wait(0)
+        time.sleep(rng.uniform(0.2, 3.0))
         reached = node.height()
+        if reached >= blocks:
+            break
         node.end(signal.SIGKILL)
         node.start()
         node.wait(0)
+        done += 1
         print(f"  killed at {reached}, again at {node.height()}", flush=True)
 
 

@@ -73,6 +73,9 @@ class Desk:
         self.sync = Sync(chain, self.headers, self.find, self.loader)
         self.rewrite: Rewrite = lambda receiver, message: message
         self.serves_bodies = True
+        self.bytes_per_ms = 0
+        """How fast its line is; 0 takes no time for any size."""
+        self._line_free_ms = 0
         self.blamed: list[tuple[bytes, int, str]] = []
         self.signals: list[Signal] = []
         self.changes: list[bool] = []
@@ -124,7 +127,12 @@ class Desk:
         # Over the wire and back: what arrives is decoded, as from a real peer.
         arrived = decode(encode(changed), type(changed), MAX_FRAME_BYTES)
         receiver = self.world.desks[peer]
-        self.world.at(DELAY_MS, lambda: receiver.deliver(Received(self.name, arrived)))
+        delay_ms = DELAY_MS
+        if self.bytes_per_ms:
+            begun_ms = max(self.world.now_ms, self._line_free_ms)
+            self._line_free_ms = begun_ms + len(encode(changed)) // self.bytes_per_ms
+            delay_ms += self._line_free_ms - self.world.now_ms
+        self.world.at(delay_ms, lambda: receiver.deliver(Received(self.name, arrived)))
 
     def publish(self, signal: Signal) -> None:
         self.signals.append(signal)

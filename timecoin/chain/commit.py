@@ -255,9 +255,14 @@ class Chain:
     # writing history
 
     def commit(
-        self, checked: ports.CheckedBlock, certificate: BlockCertificate
+        self,
+        checked: ports.CheckedBlock,
+        certificate: BlockCertificate,
+        durable: bool = True,
     ) -> BlockConnected | ForkFound | None:
-        """Connect a block that :meth:`check` or :meth:`assemble` gave, in one synced batch.
+        """Connect a block that :meth:`check` or :meth:`assemble` gave, in one batch.
+
+        It is synced if ``durable``; else a crash may lose it, with all that came after it.
 
         A block that history has already changes nothing: None. A certified block at a height
         that history filled with another one is a fork. ``CertificateError`` when ``certificate``
@@ -284,7 +289,8 @@ class Chain:
                 active_set=checked.active_set,
                 lthash=checked.lthash,
                 supply=checked.supply,
-            )
+            ),
+            durable,
         )
         self._tip = _tip_of(block.header)
         self._lthash = checked.lthash

@@ -188,8 +188,8 @@ class ChainStore(HeaderStore, Protocol):
     def initialize(self, genesis: GenesisState) -> None:
         """Write the start of an empty store in one synced batch."""
 
-    def apply(self, update: ChainUpdate) -> None:
-        """Write one block and all that it changes in one synced batch."""
+    def apply(self, update: ChainUpdate, durable: bool) -> None:
+        """Write one block and all that it changes in one batch, synced if ``durable``."""
 
     def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> None:
         """Keep the proof that more than a third of the weight signed twice; synced."""

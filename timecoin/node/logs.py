@@ -6,7 +6,7 @@ of one block or transaction are found by them.
 
 from __future__ import annotations
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from timecoin.chain.commit import BlockConnected, ForkFound
 from timecoin.consensus import events as consensus
@@ -43,6 +43,7 @@ class NodeLog:
     def __init__(self, levels: Levels) -> None:
         """``levels``: those in force; lines for every transaction are made only if wanted."""
         self._levels = levels
+        self._catching_up = False
 
     def attach(self, node: Node) -> None:
         """Write a line for everything of note that ``node`` does from now on."""
@@ -134,7 +135,9 @@ class NodeLog:
     def finalized(self, fact: BlockConnected) -> None:
         """A block is part of history."""
         reward = fact.block.body.reward
-        _chain.info(
+        # The progress of catching up is told by itself.
+        _chain.emit(
+            LogLevel.debug if self._catching_up else LogLevel.info,
             "finalized height {height}: {name} with {entries} transactions, "
             "reward and fees {reward} TIME",
             height=fact.block.height,
@@ -173,6 +176,7 @@ class NodeLog:
 
     def catching_up(self, fact: CatchingUp) -> None:
         """This node is behind its peers, or no longer."""
+        self._catching_up = fact.active
         _sync.info("catching up with peers" if fact.active else "caught up with peers")
 
     def history_refused(self, fact: HistoryRefused) -> None:

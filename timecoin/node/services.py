@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from random import Random
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
@@ -36,6 +37,7 @@ from timecoin.node.metering import count_events
 from timecoin.node.node import Node, NodeSettings
 from timecoin.node.offload import ThreadOffload
 from timecoin.node.preflight import STORE_DIRECTORY, Prepared
+from timecoin.node.progress import SyncProgress
 from timecoin.node.runtime import Runtime
 from timecoin.node.sdnotify import systemd_service
 from timecoin.node.vitals import NodeVitals, watch_loops
@@ -187,6 +189,7 @@ def compose(
     levels = Levels(config.log_levels) if log_output is None else log_output.levels
     node_log = NodeLog(levels)
     node_log.attach(node)
+    SyncProgress(node, reactor, _terminal())
     count_events(node, reactor, meters)
     peers.setName("peers")
     probe = LoopProbe(reactor, meters.loop_delay)
@@ -229,6 +232,12 @@ def compose(
 def _status(node: Node, peers: PeerService) -> str:
     """What `systemctl status` shows."""
     return f"height {node.chain.tip_height}, {len(peers.peers())} peers"
+
+
+def _terminal() -> TextIO | None:
+    """The real stderr, which twistd may have replaced, if somebody looks at it."""
+    stderr = sys.__stderr__
+    return stderr if stderr is not None and stderr.isatty() else None
 
 
 def _run_aside(work: Callable[[], T]) -> Deferred[T]:

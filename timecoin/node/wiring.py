@@ -33,8 +33,13 @@ def wire(node: Node, network: Network) -> None:
         if outcome is not None:
             signals.publish(outcome)
 
-    def commit(decided: consensus_events.Decided | sync_events.BlockSynced) -> None:
+    def commit(decided: consensus_events.Decided) -> None:
         publish(node.chain.commit(decided.checked, decided.certificate))
+
+    def follow(synced: sync_events.BlockSynced) -> None:
+        # A crash may lose the latest: peers have them. What this node signs is synced, and with it
+        # everything before.
+        publish(node.chain.commit(synced.checked, synced.certificate, durable=False))
 
     def connected(block: BlockConnected) -> None:
         network.set_height(block.block.height)
@@ -92,7 +97,7 @@ def wire(node: Node, network: Network) -> None:
         deliver(node.evidence, evidence_events.Witnessed(found.evidence))
 
     signals.subscribe(consensus_events.Decided, commit)
-    signals.subscribe(sync_events.BlockSynced, commit)
+    signals.subscribe(sync_events.BlockSynced, follow)
     signals.subscribe(BlockConnected, connected)
     signals.subscribe(BodiesFetched, fetched)
     signals.subscribe(BodiesWanted, wanted)

@@ -172,7 +172,7 @@ class EngineChainStore:
             rows += self._addresses.genesis_rows(genesis.created)
         self._engine.write(rows, sync=True)
 
-    def apply(self, update: ChainUpdate) -> None:
+    def apply(self, update: ChainUpdate, durable: bool) -> None:
         """See the port."""
         block, diff = update.block, update.diff
         height = height_key(block.height)
@@ -194,7 +194,7 @@ class EngineChainStore:
         rows += [(keys.UTXO, point, encode(utxo)) for point, utxo in diff.created]
         if self._addresses is not None:
             rows += self._addresses.rows(block.height, address_changes(transactions, diff))
-        self._engine.write(rows, sync=True)
+        self._engine.write(rows, durable)
 
     def header_top(self) -> int:
         """See ``HeaderStore``."""

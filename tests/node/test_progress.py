@@ -1,0 +1,85 @@
+"""What catching up says of itself."""
+
+from __future__ import annotations
+
+from io import StringIO
+from types import SimpleNamespace
+from typing import cast
+
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from timecoin.chain.commit import BlockConnected
+from timecoin.chain.headers import CheckedHeaders
+from timecoin.node.node import Node
+from timecoin.node.progress import SyncProgress
+from timecoin.signal import Signals
+from timecoin.sync.events import CatchingUp, CoinsSynced, HeadersSynced
+
+
+class ProgressTests(SynchronousTestCase):
+    """A node of which only the height matters."""
+
+    def setUp(self) -> None:
+        self.clock, self.terminal = Clock(), StringIO()
+        self.chain = SimpleNamespace(tip_height=0)
+        self.signals = Signals()
+        node = SimpleNamespace(
+            chain=self.chain, sync=SimpleNamespace(certified_height=400), signals=self.signals
+        )
+        SyncProgress(cast(Node, node), self.clock, self.terminal)
+        self.lines: list[str] = []
+        observer = cast(ILogObserver, self.note)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def note(self, event: LogEvent) -> None:
+        if event.get("log_namespace") == "timecoin.sync":
+            self.lines.append(formatEvent(event))
+
+    def connect(self, transactions: int) -> None:
+        self.chain.tip_height += 1
+        connected = object.__new__(BlockConnected)  # listeners are found by class
+        object.__setattr__(connected, "transactions", (None,) * transactions)
+        self.signals.publish(connected)
+
+    def test_a_line_every_ten_seconds(self) -> None:
+        self.signals.publish(CatchingUp(True))
+        for _ in range(100):
+            self.clock.advance(0.25)
+            self.connect(transactions=3)
+        self.assertEqual(
+            self.lines,
+            [
+                "block 40 of 400, 10.0 %, 4 blocks/s, 12 transactions/s, 90 s left",
+                "block 80 of 400, 20.0 %, 4 blocks/s, 12 transactions/s, 80 s left",
+            ],
+        )
+
+    def test_the_bar(self) -> None:
+        self.signals.publish(CatchingUp(True))
+        for _ in range(200):
+            self.clock.advance(0.2)
+            self.connect(transactions=1)
+        bar = self.terminal.getvalue().split("\r")[-2]
+        self.assertTrue(bar.startswith("[" + "#" * 14 + "." * 16 + "] block 19"), bar)
+        self.signals.publish(CatchingUp(False))
+        self.assertTrue(self.terminal.getvalue().endswith("\x1b[K"))
+
+    def test_headers_and_outputs(self) -> None:
+        self.signals.publish(CatchingUp(True))
+        self.clock.advance(11)
+        self.signals.publish(HeadersSynced(CheckedHeaders(())))
+        self.clock.advance(11)
+        coins = tuple((bytes(36), None) for _ in range(7))
+        self.signals.publish(CoinsSynced(b"", coins, False))  # type: ignore[arg-type]
+        self.assertEqual(
+            self.lines, ["headers up to 400", "headers up to 400, 7 unspent outputs loaded"]
+        )
+
+    def test_nothing_is_said_at_the_tip(self) -> None:
+        for _ in range(100):
+            self.clock.advance(1)
+            self.connect(transactions=1)
+        self.assertEqual((self.lines, self.terminal.getvalue()), ([], ""))

@@ -1,0 +1,91 @@
+"""How far catching up is: a line in the log every ten seconds, and a bar on a terminal."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from timecoin.chain.commit import BlockConnected
+from timecoin.node.node import Node
+from timecoin.node.wiring import observe
+from timecoin.sync.events import CatchingUp, CoinsSynced, HeadersSynced
+
+LINE_S = 10.0
+BAR_S = 0.5
+BAR_CELLS = 30
+
+_log = Logger("timecoin.sync")
+
+
+class SyncProgress:
+    """Hears what is fetched and says so, not too often."""
+
+    def __init__(self, node: Node, clock: IReactorTime, terminal: TextIO | None) -> None:
+        """``terminal``: where the bar is drawn; None draws none."""
+        self._node = node
+        self._clock = clock
+        self._terminal = terminal
+        self._active = False
+        self._began_s = self._line_s = self._bar_s = clock.seconds()
+        self._blocks = self._transactions = self._outputs = 0
+        observe(node, CatchingUp, self._changed)
+        observe(node, HeadersSynced, lambda _: self._tell())
+        observe(node, CoinsSynced, self._loaded)
+        observe(node, BlockConnected, self._connected)
+
+    def _changed(self, change: CatchingUp) -> None:
+        self._active = change.active
+        self._began_s = self._line_s = self._clock.seconds()
+        self._blocks = self._transactions = self._outputs = 0
+        if not change.active and self._terminal is not None:
+            self._terminal.write("\x1b[K")  # the rest of the bar
+            self._terminal.flush()
+
+    def _loaded(self, page: CoinsSynced) -> None:
+        self._outputs += len(page.coins)
+        self._tell()
+
+    def _connected(self, connected: BlockConnected) -> None:
+        self._blocks += 1
+        self._transactions += len(connected.transactions)
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._active:
+            return
+        now_s = self._clock.seconds()
+        if self._terminal is not None and now_s - self._bar_s >= BAR_S:
+            self._bar_s = now_s
+            # The carriage return lets a line of the log take the bar's place.
+            self._terminal.write(f"{self.bar()} {self.text()}\x1b[K\r")
+            self._terminal.flush()
+        if now_s - self._line_s >= LINE_S:
+            self._line_s = now_s
+            _log.info("{progress}", progress=self.text())
+
+    @property
+    def share(self) -> float:
+        """How much of the known history is here, 0 to 1."""
+        top = self._node.sync.certified_height
+        return self._node.chain.tip_height / top if top else 1.0
+
+    def bar(self) -> str:
+        """A bar of fixed width."""
+        full = int(self.share * BAR_CELLS)
+        return f"[{'#' * full}{'.' * (BAR_CELLS - full)}]"
+
+    def text(self) -> str:
+        """Where it stands, how fast it goes, and how long it may take still."""
+        height, top = self._node.chain.tip_height, self._node.sync.certified_height
+        took_s = max(self._clock.seconds() - self._began_s, 0.001)
+        if not self._blocks:
+            loaded = f", {self._outputs} unspent outputs loaded" if self._outputs else ""
+            return f"headers up to {top}{loaded}"
+        left_s = (top - height) * took_s / self._blocks
+        return (
+            f"block {height} of {top}, {100 * self.share:.1f} %, "
+            f"{self._blocks / took_s:.0f} blocks/s, "
+            f"{self._transactions / took_s:.0f} transactions/s, {left_s:.0f} s left"
+        )
