@@ -10,10 +10,10 @@ JOBS ?= 2
 TESTS ?= tests
 TRIAL = PYTHONPATH=tests/support/plugins $(BIN)/python -m twisted.trial --reporter=ci -j$(JOBS)
 
-# `make sim`: the seeds, the virtual minutes of each, and how many run at a time.
-SEEDS ?= $(shell seq 1 20)
-MINUTES ?= 20
-SIM_OPTIONS ?= --nodes 7 --payments 200
+# `make sim`: the seeds of each profile, the virtual minutes of each run, payments, processes.
+SEEDS ?= 1..50
+PROFILES ?= lan wan chaos byzantine
+SIM_OPTIONS ?= --minutes 3 --payments 20 --jobs 2
 
 # `make fuzz`: what is fuzzed, and for how long each.
 FUZZ_TARGETS ?= wire frames rpc json config genesis scripts texts
@@ -31,7 +31,7 @@ help:
 	@echo "make devnet      keeps three validators running until Ctrl-C"
 	@echo "make test        the tests (TESTS=tests.crypto for a part of them)"
 	@echo "make check-long  the tests again, with those that take many minutes"
-	@echo "make sim         the simulator over seeds 1 to 20"
+	@echo "make sim         the simulator: faults of four profiles, 50 seeds each"
 	@echo "make fuzz        coverage-guided fuzzing of every decoder"
 	@echo "make soak        a devnet of three under payments for three minutes, watched for faults"
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
@@ -86,11 +86,8 @@ docs: install
 	@$(BIN)/python -m timecoin.rpc.reference docs/rpc.rst
 
 sim: install
-	@rm -rf .sim && mkdir .sim
-	@printf '%s\n' $(SEEDS) | xargs -P2 -I{} bash -c \
-	  'if $(BIN)/timecoin-cli sim $(SIM_OPTIONS) --seed {} --minutes $(MINUTES) >.sim/{}.log 2>&1; \
-	   then echo "seed {}: $$(tail -n 1 .sim/{}.log)"; \
-	   else echo "seed {}: FAILED, see .sim/{}.log"; tail -n 5 .sim/{}.log; exit 1; fi'
+	@for profile in $(PROFILES); do \
+	  $(BIN)/timecoin-cli sim --profile $$profile --seeds $(SEEDS) $(SIM_OPTIONS) || exit 1; done
 
 # The report is in .soak/soak.html. Longer, and over other nodes: timecoin-cli soak --help.
 soak: install

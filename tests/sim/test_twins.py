@@ -20,18 +20,6 @@ from timecoin.sim.world import SimNode, World, WorldSettings
 STEPS = 12
 
 
-class Others(Invariants):
-    """The promises of everybody but the twins."""
-
-    def __init__(self, world: World, faulty: bytes) -> None:
-        super().__init__(world)
-        self._faulty = faulty
-
-    def _on_signed(self, place: tuple[bytes, int, int, int], block_hash: bytes) -> None:
-        if place[0] != self._faulty:
-            super()._on_signed(place, block_hash)
-
-
 class TwinsTests(SynchronousTestCase):
     """Validator 0 and its twin; each of the others is linked to one of them, or to both."""
 
@@ -41,7 +29,7 @@ class TwinsTests(SynchronousTestCase):
         two = SimNode(world, 0, votes=True)
         two.node_id = world.rng("twin").randbytes(32)
         two.number = nodes
-        invariants = Others(world, one.voting_key.public)
+        invariants = Invariants(world, frozenset({one.voting_key.public}))
         votes: dict[tuple[int, int, int], set[bytes]] = {}
 
         def look(kind: int, payload: bytes) -> None:

@@ -6,21 +6,38 @@ from pathlib import Path
 
 import click
 
+from timecoin.cli.campaign import Campaign, SeedRange, run_campaign, run_shrink
 from timecoin.cli.parameters import Seconds
 from timecoin.sim.invariants import InvariantBroken
+from timecoin.sim.profiles import PROFILES
 from timecoin.sim.run import Report, simulate
 from timecoin.sim.world import WorldSettings
 
 MAX_NODES = 100
+MAX_JOBS = 64
+DEFAULT_NODES = 7
 PROGRESS_EVERY_S = 300
 
 
 @click.command()
-@click.option("--nodes", type=click.IntRange(1, MAX_NODES), default=7, show_default=True)
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, MAX_NODES),
+    help=f"Validators.  [default: {DEFAULT_NODES}; with --profile 4 to 7, by the seed]",
+)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--minutes", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
 @click.option("--payments", type=click.IntRange(0, 1_000_000), default=200, show_default=True)
 @click.option("--slot", "slot_ms", type=Seconds(), default="10", show_default=True)
+@click.option(
+    "--profile",
+    type=click.Choice(sorted(PROFILES)),
+    help="Let things go wrong as this profile says, then heal: all has to come right.",
+)
+@click.option("--seeds", type=SeedRange(), help="FIRST..LAST: one run for each; needs --profile.")
+@click.option("--jobs", type=click.IntRange(1, MAX_JOBS), default=1, show_default=True)
+@click.option("--shrink", is_flag=True, help="Cut a failing seed's faults down to a few.")
+@click.option("--drop", type=str, default="", help="Leave out these faults of the seed: 0,3,4.")
 @click.option(
     "--trace",
     "trace_path",
@@ -28,13 +45,38 @@ PROGRESS_EVERY_S = 300
     help="Write every event to this file: what the digest is taken over.",
 )
 def sim(
-    nodes: int, seed: int, minutes: int, payments: int, slot_ms: int, trace_path: Path | None
+    nodes: int | None,
+    seed: int,
+    minutes: int,
+    payments: int,
+    slot_ms: int,
+    profile: str | None,
+    seeds: range | None,
+    jobs: int,
+    shrink: bool,
+    drop: str,
+    trace_path: Path | None,
 ) -> None:
     """Run a simulated network and check its invariants; the last line is its digest.
 
     One seed gives one digest, whatever PYTHONHASHSEED is.
     """
-    settings = WorldSettings(nodes=nodes, slot_ms=slot_ms)
+    if profile is None:
+        if seeds is not None or shrink or drop:
+            raise click.UsageError("--seeds, --shrink and --drop need --profile")
+        settings = WorldSettings(nodes=nodes or DEFAULT_NODES, slot_ms=slot_ms)
+        _run_one(seed, settings, minutes, payments, trace_path)
+        return
+    campaign = Campaign(profile, nodes, minutes, payments, slot_ms)
+    if shrink:
+        run_shrink(campaign, seed)
+    else:
+        run_campaign(campaign, seeds or range(seed, seed + 1), jobs, drop, trace_path)
+
+
+def _run_one(
+    seed: int, settings: WorldSettings, minutes: int, payments: int, trace_path: Path | None
+) -> None:
     try:
         if trace_path is None:
             report = simulate(seed, settings, minutes, payments, show_progress)

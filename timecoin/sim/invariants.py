@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from timecoin.chain.commit import BlockConnected
-from timecoin.codec import decode
+from timecoin.codec import CodecError, decode
 from timecoin.consensus.messages import BlockVote, Proposal, Votes
 from timecoin.finality.events import StatusChanged
 from timecoin.ledger.transaction import Outpoint
@@ -20,8 +20,10 @@ class InvariantBroken(AssertionError):
 class Invariants:
     """Watches a world; raises :class:`InvariantBroken` at the first broken promise."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, faulty: frozenset[bytes] = frozenset()) -> None:
+        """``faulty``: voting keys of members that may sign what they like."""
         self._world = world
+        self._faulty = faulty
         self._hash_at: dict[int, bytes] = {}
         self._final_spender: dict[Outpoint, bytes] = {}
         self._signed: dict[tuple[bytes, int, int, int], bytes] = {}
@@ -72,6 +74,13 @@ class Invariants:
 
     def _on_frame(self, kind: int, payload: bytes) -> None:
         """What validators sign on the wire: one block for a height, round and kind of vote."""
+        try:
+            self._on_signed_frame(kind, payload)
+        except CodecError:
+            if not self._faulty:
+                raise
+
+    def _on_signed_frame(self, kind: int, payload: bytes) -> None:
         known = MESSAGES[kind]
         if known.type is BlockVote:
             self._on_vote(decode(payload, BlockVote, known.max_bytes))
@@ -88,6 +97,8 @@ class Invariants:
         self._on_signed(place, vote.block_hash)
 
     def _on_signed(self, place: tuple[bytes, int, int, int], block_hash: bytes) -> None:
+        if place[0] in self._faulty:
+            return
         if self._signed.setdefault(place, block_hash) != block_hash:
             voter, height, round_, kind = place
             raise InvariantBroken(

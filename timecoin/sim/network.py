@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from timecoin.p2p.ports import LinkListener, PeerInfo
 from timecoin.sim.clock import SimClock
@@ -27,18 +28,39 @@ class LinkQuality:
     retransmit_ms: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a faulty node sends in place of a frame, so many milliseconds later."""
+
+    kind: int
+    payload: bytes
+    delay_ms: int = 0
+
+
+class Tamper(Protocol):
+    """What a faulty node does to its own frames."""
+
+    def incoming(self, peer: bytes, kind: int, payload: bytes) -> None:
+        """A frame arrived from ``peer``."""
+
+    def outgoing(self, peer: bytes, kind: int, payload: bytes) -> Iterable[Frame]:
+        """The frames that go to ``peer`` instead of the one that its code wanted to send."""
+
+
 class SimNetwork:
     """All links of one world; each node gets a :class:`SimPort`."""
 
     def __init__(self, clock: SimClock, rng: Random, quality: LinkQuality, trace: Trace) -> None:
         self.clock = clock
         self._rng = rng
-        self._quality = quality
+        self.quality = quality
         self._trace = trace
         self._ports: dict[bytes, SimPort] = {}
         self._cut: dict[tuple[bytes, bytes], None] = {}
         self._edges: dict[tuple[bytes, bytes], None] | None = None
         self._last_arrival: dict[tuple[bytes, bytes], float] = {}
+        self.tampers: dict[bytes, Tamper] = {}
+        """By node id: what faulty nodes do to the frames that they send."""
         self.observers: list[Callable[[int, bytes], None]] = []
         """Called with (kind, payload) of every frame that is sent."""
         self.messages: Counter[int] = Counter()
@@ -97,13 +119,18 @@ class SimNetwork:
         if here is not None and there is not None:
             self._up(here, there)
 
+    def hold(self, sender: bytes, receiver: bytes, until: float) -> None:
+        """Let nothing that ``sender`` sends reach ``receiver`` before ``until``, in seconds."""
+        route = (sender, receiver)
+        self._last_arrival[route] = max(until, self._last_arrival.get(route, 0.0))
+
     def _up(self, first: SimPort, second: SimPort) -> None:
         first.hear_up(second)
         second.hear_up(first)
 
     def carry(self, sender: SimPort, receiver: bytes, kind: int, payload: bytes) -> None:
         """Deliver a frame after a seeded delay, in order, if the link is still up then."""
-        quality = self._quality
+        quality = self.quality
         delay_ms = quality.latency_ms + self._rng.randrange(quality.jitter_ms + 1)
         if self._rng.randrange(1000) < quality.loss_per_mille:
             delay_ms += quality.retransmit_ms
@@ -166,6 +193,18 @@ class SimPort:
 
     def send(self, peer: bytes, kind: int, payload: bytes) -> None:
         """Send a frame; nothing happens when the link is down."""
+        tamper = self._network.tampers.get(self.node_id)
+        if tamper is None:
+            self._carry(peer, kind, payload)
+            return
+        for frame in tamper.outgoing(peer, kind, payload):
+            if frame.delay_ms:
+                clock = self._network.clock
+                clock.callLater(frame.delay_ms / 1000, self._carry, peer, frame.kind, frame.payload)
+            else:
+                self._carry(peer, frame.kind, frame.payload)
+
+    def _carry(self, peer: bytes, kind: int, payload: bytes) -> None:
         if peer in self._links:
             self._network.carry(self, peer, kind, payload)
 
@@ -216,5 +255,8 @@ class SimPort:
 
     def hear_frame(self, peer: bytes, kind: int, payload: bytes) -> None:
         """A frame arrived."""
+        tamper = self._network.tampers.get(self.node_id)
+        if tamper is not None:
+            tamper.incoming(peer, kind, payload)
         if self._listener is not None:
             self._listener.frame_received(peer, kind, payload)

@@ -19,6 +19,10 @@ class Trace:
         words = [item.hex() if isinstance(item, bytes) else str(item) for item in details]
         self._line(f"{int(at * 1000)} {what} {' '.join(words)}")
 
+    def remark(self, at: float, text: str) -> None:
+        """Record what was done to the world, in words."""
+        self._line(f"{int(at * 1000)} {text}")
+
     def frame(self, at: float, sender: bytes, receiver: bytes, kind: int, payload: bytes) -> None:
         """Record the arrival of a frame."""
         self._hash.update(payload)

@@ -21,11 +21,11 @@ from timecoin.node.node import Node, NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
 from timecoin.sim.clock import SimClock, SkewedClock
+from timecoin.sim.disk import DiskFull, SimDisk
 from timecoin.sim.network import LinkQuality, SimNetwork, SimPort
 from timecoin.sim.topology import random_regular
 from timecoin.sim.trace import Trace
 from timecoin.sim.workload import USER_COINS_UNITS, Users
-from timecoin.store.memory import MemoryEngine
 
 START_SECONDS = 1_800_000_000
 WEIGHT = 100
@@ -68,7 +68,7 @@ class SimNode:
         self.owner_key = SigningKey(rng.randbytes(32))
         self.votes = votes
         self.has_voting_key = votes or stakes
-        self.engine = MemoryEngine()
+        self.engine = SimDisk()
         self.lives = 0
         self.skew_ms = 0
         """How far its clock is ahead; counts from the next start on."""
@@ -121,7 +121,7 @@ class SimNode:
             engine=self.engine,
             offload=offload,
             cache_salt=world.rng(f"salt/{self.number}").randbytes(32),
-            on_crash=world.crashed,
+            on_crash=lambda error: world.crashed(self, error),
         )
         self._port = port
         identity = Identity(self.voting_key, self.vrf_seed) if self.has_voting_key else None
@@ -134,8 +134,8 @@ class SimNode:
         port.start()
         world.trace.note(world.clock.seconds(), "start", self.number)
 
-    def kill(self) -> None:
-        """End the process at once; what was not synced is lost."""
+    def kill(self, keep: int = 0) -> None:
+        """End the process at once; of what was not synced the first ``keep`` batches are left."""
         self._world.trace.note(self._world.clock.seconds(), "kill", self.number)
         if self._port is not None:
             self._port.stop()
@@ -143,7 +143,7 @@ class SimNode:
         if self.node is not None:
             self.node.stop()
             self.node = None
-        self.engine.crash()
+        self.engine.crash(keep)
 
 
 class World:
@@ -195,6 +195,7 @@ class World:
         self.final_ms: dict[tuple[int, bytes], int] = {}
         """When each node first called a transaction final."""
         self._watchers: list[Callable[[SimNode], None]] = []
+        self._disk_full: list[Callable[[SimNode], None]] = []
 
     def rng(self, purpose: str) -> Random:
         """A generator of its own for each purpose, all from the seed."""
@@ -221,9 +222,16 @@ class World:
         for watcher in self._watchers:
             watcher(node)
 
-    def crashed(self, error: Exception) -> None:
-        """A machine raised: a bug, which ends the run."""
-        raise error
+    def on_disk_full(self, hearer: Callable[[SimNode], None]) -> None:
+        """Call ``hearer`` with each node whose disk was full when it wrote."""
+        self._disk_full.append(hearer)
+
+    def crashed(self, node: SimNode, error: Exception) -> None:
+        """A machine raised: a bug, which ends the run, unless its disk was full."""
+        if not isinstance(error, DiskFull):
+            raise error
+        for hearer in self._disk_full:
+            self.clock.callLater(0, hearer, node)
 
     def submit(self, number: int, tx: Transaction) -> bool:
         """Hand ``tx`` to a node as its RPC would; whether it was accepted."""
