@@ -10,6 +10,7 @@ from tests.finality.world import World, genesis_coin, key_of, make_set, output_o
 from timecoin.finality.certificates import merged
 from timecoin.finality.events import Status
 from timecoin.finality.messages import Certified, GetCertificate, Receipts
+from timecoin.gossip.machine import RELAY_MS
 from timecoin.machine import Record, Send
 
 
@@ -103,6 +104,7 @@ class Incoming(SynchronousTestCase):
         self.assertNotIn(passed_on, node.sent)
         world.receive(node, peer, Certified(certificate, (self.tx,)))
         self.assertEqual(node.pool.get(self.tx.txid), self.tx)
+        world.run(RELAY_MS)
         self.assertIn(passed_on, node.sent)
 
     def test_passed_on_after_a_while_even_without_its_body(self) -> None:

@@ -323,8 +323,8 @@ class Followers(SynchronousTestCase):
         world.run(500)
         self.assertTrue(world.nodes[4].is_final(tx.txid))
         counts = [len([m for p, m in n.sent if p == b"node 4"]) for n in world.nodes[:4]]
-        # A certificate, and after it a quorum; between them the body that was asked for.
-        self.assertEqual(counts, [0, 0, 0, 4])
+        # Beside the bundle of both that gossip brought: the answer about the missing body.
+        self.assertEqual(counts, [0, 0, 0, 2])
         self.assertEqual(len(world.nodes[4].sent), 1)
 
 

@@ -25,6 +25,7 @@ from timecoin.finality.events import (
 )
 from timecoin.finality.machine import Finality
 from timecoin.gossip.machine import Gossip
+from timecoin.gossip.messages import Bundle
 from timecoin.ledger.block import Block, Body, Entry, Header, Resolution
 from timecoin.ledger.script import Stake, pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
@@ -308,6 +309,10 @@ class World:
     def _arrived(self, node: Node, peer: bytes, kind: int, data: bytes) -> None:
         """A frame, as the router takes it."""
         known = MESSAGES[kind]
+        if known.type is Bundle:
+            for inner, payload in decode(data, Bundle, known.max_bytes).items:
+                self._arrived(node, peer, inner, payload)
+            return
         if known.spreads and node.gossip.heard(peer, kind, data, self.now_ms):
             return
         received = Received(peer, decode(data, known.type, params.MAX_FRAME_BYTES))

@@ -13,14 +13,21 @@ from timecoin.codec import encode
 from timecoin.gossip import items
 from timecoin.gossip.items import item_id
 from timecoin.gossip.machine import (
-    ANNOUNCE_MS,
     FETCH_MS,
     MAX_WANTED_PER_PEER,
-    PUSH_BYTES,
     PUSH_PEERS,
+    RELAY_MS,
     TELL_LINKS_MS,
 )
-from timecoin.gossip.messages import MAX_IDS, MAX_KEYS, Announce, Fetch, Neighbours
+from timecoin.gossip.messages import (
+    MAX_IDS,
+    MAX_KEYS,
+    PUSH_BYTES,
+    Announce,
+    Bundle,
+    Fetch,
+    Neighbours,
+)
 from timecoin.machine import Received, Send
 from timecoin.sim.topology import random_regular
 
@@ -95,7 +102,8 @@ class ReachTests(SynchronousTestCase):
         peers = PUSH_PEERS + 9
         web = Web(peers + 1, [(0, number) for number in range(1, peers + 1)])
         web.say(0, b"news")
-        self.assertEqual(web.sent, {Rumour: PUSH_PEERS})
+        web.run(RELAY_MS)
+        self.assertEqual(web.sent, {Rumour: PUSH_PEERS, Announce: 9})
         web.run(1_000)
         self.assert_reached(web, b"news")
         self.assertEqual(web.sent, {Rumour: peers, Announce: 9, Fetch: 9})
@@ -108,12 +116,21 @@ class ReachTests(SynchronousTestCase):
         # Each of the two links carried one announcement; they had no voting key to push to.
         self.assertEqual(web.sent, {Announce: 2, Fetch: 2, Rumour: 10})
 
+    def test_small_items_wait_for_company_in_one_bundle(self) -> None:
+        web = Web(3, chain(3), validators=3)
+        for number in range(5):
+            web.say(0, said(0, bytes([number])))
+        web.run(1_000)
+        # The author sends at once; the relay bundles what came together.
+        self.assertEqual(web.sent, {Rumour: 5, Bundle: 1})
+        self.assertEqual(len(web.nodes[2].accepted), 5)
+
     def test_announcements_leave_in_time_under_a_stream_of_items(self) -> None:
         web = Web(2, chain(2))
-        for number in range(10 * ANNOUNCE_MS):
+        for number in range(10 * RELAY_MS):
             web.say(0, LARGE + number.to_bytes(2, "big"))
             web.run(1)
-        self.assertGreater(len(web.nodes[1].accepted), 8 * ANNOUNCE_MS)
+        self.assertGreater(len(web.nodes[1].accepted), 8 * RELAY_MS)
 
 
 class LinkTests(SynchronousTestCase):

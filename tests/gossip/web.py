@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from timecoin.codec import Wire, encode
+from timecoin.codec import Wire, decode, encode
 from timecoin.gossip.machine import Gossip
-from timecoin.gossip.messages import Announce, Fetch, Neighbours
+from timecoin.gossip.messages import Announce, Bundle, Fetch, Neighbours
 from timecoin.machine import (
     Blame,
     Effect,
@@ -31,7 +31,7 @@ class Rumour(Wire, frozen=True):
     text: bytes
 
 
-KINDS: dict[type[Wire], int] = {Announce: 24, Fetch: 25, Neighbours: 26, Rumour: 99}
+KINDS: dict[type[Wire], int] = {Announce: 24, Fetch: 25, Neighbours: 26, Bundle: 27, Rumour: 99}
 
 
 def name_of(number: int) -> bytes:
@@ -129,6 +129,10 @@ class Web:
 
     def _arrive(self, source: Node, target: Node, message: Wire) -> None:
         if (source.name, target.name) not in self.up:
+            return
+        if isinstance(message, Bundle):
+            for _, payload in message.items:
+                self._arrive(source, target, decode(payload, Rumour, len(payload)))
             return
         if not isinstance(message, Rumour):
             self.hear(target, Received(source.name, message))

@@ -13,6 +13,7 @@ from timecoin.codec import Wire, encode
 from timecoin.consensus.messages import BlockVote
 from timecoin.driver import Driver
 from timecoin.gossip.machine import Gossip
+from timecoin.gossip.messages import Bundle
 from timecoin.machine import Effect, LinkDown, LinkUp, Received, Record, Spread
 from timecoin.mempool.messages import GetTransactions
 from timecoin.node.catalog import KIND_OF, MESSAGES, Owner
@@ -135,6 +136,32 @@ class RouterTests(SynchronousTestCase):
         self.gossip.spread(Spread(vote), 0)
         self.router.frame_received(C, kind, payload)
         self.assertEqual(len(self.heard(Owner.CONSENSUS)), 2)
+
+    def test_a_bundle_is_taken_apart(self) -> None:
+        votes = [BlockVote(1, 1, number, bytes(32), bytes(32), bytes(64)) for number in range(3)]
+        items = [(KIND_OF[BlockVote], encode(vote)) for vote in votes]
+        self.router.frame_received(A, KIND_OF[Bundle], encode(Bundle(tuple(items))))
+        self.assertEqual(self.heard(Owner.CONSENSUS), [Received(A, vote) for vote in votes])
+        self.gossip.spread(Spread(votes[1]), 0)
+        self.router.frame_received(B, KIND_OF[Bundle], encode(Bundle(tuple(items))))
+        again = self.heard(Owner.CONSENSUS)[3:]
+        self.assertEqual(again, [Received(B, votes[0]), Received(B, votes[2])])
+
+    def test_only_items_are_bundled(self) -> None:
+        inner = encode(Bundle(((KIND_OF[TipAnnounce], encode(TIP)),)))
+        for kind, payload in ((KIND_OF[TipAnnounce], encode(TIP)), (KIND_OF[Bundle], inner)):
+            self.links.blamed.clear()
+            bundle = encode(Bundle(((kind, payload),)))
+            self.router.frame_received(A, KIND_OF[Bundle], bundle)
+            self.assertEqual(self.links.blamed, [(A, f"kind {kind} in a bundle")])
+        self.assertEqual(self.heard(Owner.SYNC), [])
+
+    def test_a_malformed_item_of_a_bundle_is_charged(self) -> None:
+        bundle = encode(Bundle(((KIND_OF[BlockVote], b"noise"),)))
+        self.router.frame_received(A, KIND_OF[Bundle], bundle)
+        self.assertEqual(len(self.links.blamed), 1)
+        self.router.frame_received(A, KIND_OF[Bundle], b"noise")
+        self.assertEqual(len(self.links.blamed), 2)
 
     def test_unknown_kind_is_charged(self) -> None:
         self.router.frame_received(A, 255, b"")

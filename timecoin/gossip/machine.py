@@ -1,18 +1,27 @@
 """Gossip: a message that its machine has verified goes once to every peer that may lack it.
 
-Small items and this node's own are pushed whole, others are announced by their hash and fetched by
-who lacks them. A peer that is linked with an item's author gets it from there: between members that
-are all linked with each other nothing is relayed. Whoever has an item is not sent it again.
+This node's own items are pushed to validators at once. Small ones of others go on in bundles, large
+ones are announced by their hash and fetched by who lacks them. A peer that is linked with an item's
+author gets it from there: between members that are all linked with each other nothing is relayed.
+Whoever has an item is not sent it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from timecoin.codec import Wire, encode
 from timecoin.gossip.items import Item, Items, item_id
-from timecoin.gossip.messages import MAX_IDS, Announce, Fetch, Neighbours
+from timecoin.gossip.messages import (
+    MAX_BUNDLED,
+    MAX_IDS,
+    PUSH_BYTES,
+    Announce,
+    Bundle,
+    Fetch,
+    Neighbours,
+)
 from timecoin.gossip.neighbourhood import Neighbourhood
 from timecoin.machine import (
     Blame,
@@ -26,12 +35,10 @@ from timecoin.machine import (
     TimerFired,
 )
 
-PUSH_BYTES = 4_096
-"""Larger items of others are announced: whole, each node would get them from every neighbour."""
 PUSH_PEERS = 16
 """Peers without a voting key that an item is pushed to; the others are told of it."""
-ANNOUNCE_MS = 10
-"""Items wait so long for company in one announcement."""
+RELAY_MS = 5
+"""Items of others, and announcements, wait so long for company."""
 TELL_LINKS_MS = 200
 """New links wait so long to be told together; lost ones are told at once."""
 FETCH_MS = 1_000
@@ -39,7 +46,7 @@ FETCH_MS = 1_000
 MAX_WANTED = 4_096
 """Items being fetched at a time."""
 MAX_WANTED_PER_PEER = 1_024
-ANNOUNCE, LINKS, LATE = "announce", "links", "late"
+RELAY, LINKS, LATE = "relay", "links", "late"
 """Names of timers."""
 REPEATED_FETCH_POINTS = 5
 TOO_MANY_KEYS_POINTS = 10
@@ -69,6 +76,8 @@ class Gossip:
         self._wanted: dict[bytes, _Wanted] = {}
         self._announcing: dict[bytes, dict[bytes, None]] = {}
         """Peer -> ids that it will be told of together."""
+        self._pushing: dict[bytes, dict[bytes, None]] = {}
+        """Peer -> ids of small items that it will get together."""
         self._joined: dict[bytes, None] = {}
         """Voting keys newly linked that peers will be told of together."""
         self._running: dict[str, None] = {}
@@ -95,8 +104,8 @@ class Gossip:
         return []
 
     def _due(self, name: str, now_ms: int) -> list[Effect]:
-        if name == ANNOUNCE:
-            return self._announce()
+        if name == RELAY:
+            return self._relay()
         if name == LATE:
             return self._late(now_ms)
         joined, self._joined = tuple(self._joined), {}
@@ -138,37 +147,58 @@ class Gossip:
         for peer in self._near.peers:
             if not self._lacks(peer, item):
                 continue
-            validator = self._near.is_validator(peer)
-            if (own and validator) or (len(payload) <= PUSH_BYTES and strangers < PUSH_PEERS):
-                strangers += not validator
+            if own and self._near.is_validator(peer):
                 item.has[peer] = True
                 pushed.append(Send(peer, message))
-            else:
-                self._announcing.setdefault(peer, {})[name] = None
-        return pushed + self._announce_soon()
+                continue
+            strangers += not self._near.is_validator(peer)
+            waits = self._announcing
+            if len(payload) <= PUSH_BYTES and strangers <= PUSH_PEERS:
+                waits = self._pushing
+            waits.setdefault(peer, {})[name] = None
+        return pushed + self._relay_soon()
 
     def _lacks(self, peer: bytes, item: Item) -> bool:
         if peer in item.has:
             return False
         return item.author is None or not self._near.hears(peer, item.author)
 
-    def _announce_soon(self) -> list[Effect]:
-        return self._start(ANNOUNCE, ANNOUNCE_MS) if self._announcing else []
+    def _relay_soon(self) -> list[Effect]:
+        return self._start(RELAY, RELAY_MS) if self._announcing or self._pushing else []
 
-    def _announce(self) -> list[Effect]:
-        """Tell each peer of what has gathered for it, unless it has told of it meanwhile."""
+    def _relay(self) -> list[Effect]:
+        """Give each peer what has gathered for it, unless it has sent that itself meanwhile."""
         announcing, self._announcing = self._announcing, {}
+        pushing, self._pushing = self._pushing, {}
         effects: list[Effect] = []
+        for peer, names in pushing.items():
+            items = self._still_lacking(peer, names, whole=True)
+            for start in range(0, len(items), MAX_BUNDLED):
+                effects.append(Send(peer, self._bundle(items[start : start + MAX_BUNDLED])))
         for peer, names in announcing.items():
-            fresh: list[bytes] = []
-            for name in names:
-                item = self._items.get(name)
-                if item is not None and peer in self._near and self._lacks(peer, item):
-                    item.has[peer] = False
-                    fresh.append(name)
-            for start in range(0, len(fresh), MAX_IDS):
-                effects.append(Send(peer, Announce(tuple(fresh[start : start + MAX_IDS]))))
+            ids = tuple(name for name, _ in self._still_lacking(peer, names, whole=False))
+            for start in range(0, len(ids), MAX_IDS):
+                effects.append(Send(peer, Announce(ids[start : start + MAX_IDS])))
         return effects
+
+    def _still_lacking(
+        self, peer: bytes, names: Iterable[bytes], whole: bool
+    ) -> list[tuple[bytes, Wire]]:
+        """Those of ``names`` that are held and that ``peer`` lacks: it gets them now."""
+        found: list[tuple[bytes, Wire]] = []
+        for name in names:
+            item = self._items.get(name)
+            if item is None or item.message is None or peer not in self._near:
+                continue
+            if self._lacks(peer, item):
+                item.has[peer] = whole
+                found.append((name, item.message))
+        return found
+
+    def _bundle(self, items: list[tuple[bytes, Wire]]) -> Wire:
+        if len(items) == 1:
+            return items[0][1]
+        return Bundle(tuple((self._kinds[type(each)], encode(each)) for _, each in items))
 
     def _announced(self, peer: bytes, ids: tuple[bytes, ...], now_ms: int) -> list[Effect]:
         """``peer`` has items: fetch those that are new here."""
@@ -248,10 +278,11 @@ class Gossip:
         ]
         if names:
             self._announcing.setdefault(peer, {}).update(dict.fromkeys(names))
-        return self._announce_soon()
+        return self._relay_soon()
 
     def _link_down(self, peer: bytes, now_ms: int) -> list[Effect]:
         self._announcing.pop(peer, None)
+        self._pushing.pop(peer, None)
         left = self._near.remove(peer)
         self._items.forget_peer(peer)
         late = [name for name, wanted in self._wanted.items() if wanted.last == peer]

@@ -26,7 +26,14 @@ from timecoin.finality.messages import (
     Relay,
     ReturnVote,
 )
-from timecoin.gossip.messages import Announce, Fetch, Neighbours
+from timecoin.gossip.messages import (
+    MAX_BUNDLED,
+    PUSH_BYTES,
+    Announce,
+    Bundle,
+    Fetch,
+    Neighbours,
+)
 from timecoin.masternodes.messages import Beats, Leaves
 from timecoin.mempool.messages import GetTransactions, Transactions
 from timecoin.p2p.allowance import BULK_BYTES_PER_TOKEN, KindRule
@@ -58,6 +65,7 @@ SMALL = 4_096
 BODIES = params.QUERY_MAX_BYTES + params.MAX_TX_BYTES + SMALL
 """A page of bodies may pass its aim by one transaction."""
 LISTS = 200_000
+BUNDLE = MAX_BUNDLED * (PUSH_BYTES + 16)
 FRAME = params.MAX_FRAME_BYTES - SMALL
 
 SIGNED = KindRule()
@@ -85,6 +93,7 @@ MESSAGES: dict[int, Known] = {
     24: Known(Announce, LISTS, Owner.GOSSIP),
     25: Known(Fetch, LISTS, Owner.GOSSIP),
     26: Known(Neighbours, LISTS, Owner.GOSSIP),
+    27: Known(Bundle, BUNDLE, Owner.GOSSIP),
     32: Known(Query, BODIES, Owner.FINALITY),
     33: Known(Answer, LISTS, Owner.FINALITY),
     34: Known(Certified, FRAME, Owner.FINALITY, spreads=True),

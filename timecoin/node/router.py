@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from timecoin.codec import CodecError, Wire, decode, encode
 from timecoin.driver import Driver
 from timecoin.gossip.machine import Gossip
+from timecoin.gossip.messages import Bundle
 from timecoin.machine import LinkDown, LinkUp, Machine, Received
 from timecoin.node.catalog import KIND_OF, MESSAGES, Owner
 from timecoin.p2p.ports import Network
@@ -95,6 +96,9 @@ class Router:
         if known is None:
             self._messenger.blame(peer, UNKNOWN_KIND_POINTS, f"unknown message kind {kind}")
             return
+        if known.type is Bundle:
+            self._unpack(peer, payload, known.max_bytes)
+            return
         if known.spreads and len(payload) <= known.max_bytes:
             if self._gossip.heard(peer, kind, payload, self._driver.now_ms()):
                 return  # passed on before: its machine has no use for it
@@ -104,3 +108,17 @@ class Router:
             self._messenger.blame(peer, MALFORMED_POINTS, f"malformed message: {error}")
             return
         self._driver.deliver(self._machines[known.owner], Received(peer, message))
+
+    def _unpack(self, peer: bytes, payload: bytes, max_bytes: int) -> None:
+        """Take the items of a bundle as if each had come alone."""
+        try:
+            bundle = decode(payload, Bundle, max_bytes)
+        except CodecError as error:
+            self._messenger.blame(peer, MALFORMED_POINTS, f"malformed message: {error}")
+            return
+        for kind, item in bundle.items:
+            known = MESSAGES.get(kind)
+            if known is None or not known.spreads:
+                self._messenger.blame(peer, MALFORMED_POINTS, f"kind {kind} in a bundle")
+                return
+            self.frame_received(peer, kind, item)

@@ -6,6 +6,7 @@ from timecoin.chain.commit import BlockConnected
 from timecoin.codec import CodecError, decode
 from timecoin.consensus.messages import BlockVote, Proposal, Votes
 from timecoin.finality.events import StatusChanged
+from timecoin.gossip.messages import Bundle
 from timecoin.ledger.transaction import Outpoint
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.wiring import observe
@@ -82,7 +83,10 @@ class Invariants:
 
     def _on_signed_frame(self, kind: int, payload: bytes) -> None:
         known = MESSAGES[kind]
-        if known.type is BlockVote:
+        if known.type is Bundle:
+            for inner, item in decode(payload, Bundle, known.max_bytes).items:
+                self._on_frame(inner, item)
+        elif known.type is BlockVote:
             self._on_vote(decode(payload, BlockVote, known.max_bytes))
         elif known.type is Votes:
             for vote in decode(payload, Votes, known.max_bytes).votes:
