@@ -8,12 +8,13 @@ import click
 
 from timecoin.cli.campaign import Campaign, SeedRange, run_campaign, run_shrink
 from timecoin.cli.parameters import Seconds
+from timecoin.params import Network, network_of
 from timecoin.sim.invariants import InvariantBroken
 from timecoin.sim.profiles import PROFILES
 from timecoin.sim.run import Report, simulate
 from timecoin.sim.world import WorldSettings
 
-MAX_NODES = 100
+MAX_NODES = 500
 MAX_JOBS = 64
 DEFAULT_NODES = 7
 PROGRESS_EVERY_S = 300
@@ -23,7 +24,24 @@ PROGRESS_EVERY_S = 300
 @click.option(
     "--nodes",
     type=click.IntRange(1, MAX_NODES),
-    help=f"Validators.  [default: {DEFAULT_NODES}; with --profile 4 to 7, by the seed]",
+    help=f"Nodes of the network.  [default: {DEFAULT_NODES}; with --profile 4 to 7, by the seed]",
+)
+@click.option(
+    "--validators",
+    type=click.IntRange(1, MAX_NODES),
+    help="How many of them are validators; without it all are.",
+)
+@click.option(
+    "--degree",
+    type=click.IntRange(2, MAX_NODES),
+    help="Links of each node in a random graph; without it all are linked with all.",
+)
+@click.option(
+    "--network",
+    type=click.Choice([network.label for network in Network]),
+    default=Network.DEVNET.label,
+    show_default=True,
+    help="Whose time-outs and heartbeats to use.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--minutes", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
@@ -46,6 +64,9 @@ PROGRESS_EVERY_S = 300
 )
 def sim(
     nodes: int | None,
+    validators: int | None,
+    degree: int | None,
+    network: str,
     seed: int,
     minutes: int,
     payments: int,
@@ -64,14 +85,34 @@ def sim(
     if profile is None:
         if seeds is not None or shrink or drop:
             raise click.UsageError("--seeds, --shrink and --drop need --profile")
-        settings = WorldSettings(nodes=nodes or DEFAULT_NODES, slot_ms=slot_ms)
+        settings = _settings(nodes or DEFAULT_NODES, validators, degree, network, slot_ms)
         _run_one(seed, settings, minutes, payments, trace_path)
         return
+    if validators is not None or degree is not None:
+        raise click.UsageError("--validators and --degree are not for --profile")
     campaign = Campaign(profile, nodes, minutes, payments, slot_ms)
     if shrink:
         run_shrink(campaign, seed)
     else:
         run_campaign(campaign, seeds or range(seed, seed + 1), jobs, drop, trace_path)
+
+
+def _settings(
+    nodes: int, validators: int | None, degree: int | None, network: str, slot_ms: int
+) -> WorldSettings:
+    if validators is not None and validators > nodes:
+        raise click.BadParameter(f"only {nodes} nodes", param_hint="--validators")
+    if degree is not None and (degree >= nodes or degree * nodes % 2):
+        raise click.BadParameter(
+            f"{nodes} nodes cannot have {degree} links each", param_hint="--degree"
+        )
+    return WorldSettings(
+        nodes=nodes,
+        validators=validators,
+        degree=degree,
+        network=network_of(network),
+        slot_ms=slot_ms,
+    )
 
 
 def _run_one(
@@ -106,11 +147,12 @@ def describe(report: Report) -> list[str]:
     p50, p95, p99 = report.latency_ms
     low, high = min(report.heights), max(report.heights)
     return [
-        f"heights      {', '.join(map(str, report.heights))} (lowest {low}, highest {high})",
+        f"heights      lowest {low}, highest {high} of {len(report.heights)} nodes",
         f"payments     {report.payments}, final {report.final}, archived {report.archived}",
         f"finality     p50 {p50} ms, p95 {p95} ms, p99 {p99} ms",
-        f"messages     {report.messages} in all, {report.bytes} bytes, "
-        f"{report.messages_per_payment} per payment",
+        f"messages     {report.messages_per_payment} per payment, "
+        f"{report.messages_per_block} per block; "
+        f"{report.frames} frames, {report.bytes} bytes in all",
         f"invariants   agreement and supply in {report.blocks_checked} blocks, no double spend, "
         f"{report.finals_checked} finals archived or waiting everywhere",
         f"digest {report.digest}",

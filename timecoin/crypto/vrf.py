@@ -10,6 +10,7 @@ A proof is ``Gamma (32) | c (16) | s (32)``; an output (beta) has 64 bytes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha512
 
 from nacl import bindings
@@ -19,6 +20,8 @@ from timecoin.crypto.keys import PUBKEY_BYTES, SEED_BYTES
 
 PROOF_BYTES = 80
 OUTPUT_BYTES = 64
+REMEMBERED = 4_096
+"""Verdicts of :func:`verify` that are kept."""
 
 _ORDER = 2**252 + 27742317777372353535851937790883648493
 _SUITE = b"\x03"
@@ -53,10 +56,12 @@ def prove(seed: bytes, alpha: bytes) -> bytes:
     return gamma + challenge + _scalar_bytes(response)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def verify(pubkey: bytes, alpha: bytes, proof: bytes) -> bytes | None:
     """The output that ``proof`` proves for ``alpha`` under ``pubkey``, or None if it does not.
 
-    Malformed keys and proofs are refused, never an exception.
+    Malformed keys and proofs are refused, never an exception. The last verdicts are remembered: a
+    candidate's proof comes again in proposals and in its block.
     """
     if len(pubkey) != PUBKEY_BYTES or len(proof) != PROOF_BYTES:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -117,7 +118,8 @@ class SimClock:
         """Call ``callable(*args, **kw)`` after ``delay`` virtual seconds."""
         if delay < 0:
             raise ValueError(f"negative delay {delay}")
-        call = SimCall(self, 0.0, 0, lambda: callable(*args, **kw))
+        bound = partial(callable, *args, **kw) if args or kw else callable
+        call = SimCall(self, 0.0, 0, bound)
         self.move(call, self._now + delay)
         return call
 
@@ -134,8 +136,17 @@ class SimClock:
 
     def run_until(self, end: float) -> None:
         """Make every call due up to ``end``, stepping from one to the next; then it is ``end``."""
-        while (at := self._next_at()) is not None and at <= end:
-            self.step()
+        heap = self._heap
+        while heap:
+            at, order, call = heap[0]
+            if call.order != order or not call.active():
+                heapq.heappop(heap)
+                continue
+            if at > end:
+                break
+            heapq.heappop(heap)
+            self._now = max(self._now, at)
+            call.run()
         self._now = max(self._now, end)
 
     def step(self) -> bool:

@@ -130,9 +130,9 @@ class SimNetwork:
 
     def carry(self, sender: SimPort, receiver: bytes, kind: int, payload: bytes) -> None:
         """Deliver a frame after a seeded delay, in order, if the link is still up then."""
-        quality = self.quality
-        delay_ms = quality.latency_ms + self._rng.randrange(quality.jitter_ms + 1)
-        if self._rng.randrange(1000) < quality.loss_per_mille:
+        quality, rng = self.quality, self._rng
+        delay_ms = quality.latency_ms + int(rng.random() * (quality.jitter_ms + 1))
+        if rng.random() * 1000 < quality.loss_per_mille:
             delay_ms += quality.retransmit_ms
         route = (sender.node_id, receiver)
         arrival = max(self.clock.seconds() + delay_ms / 1000, self._last_arrival.get(route, 0.0))

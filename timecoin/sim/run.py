@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from timecoin.node.catalog import MESSAGES, Owner
 from timecoin.sim.invariants import Invariants
+from timecoin.sim.traffic import Traffic
 from timecoin.sim.world import World, WorldSettings
 
-FINALITY_KINDS = tuple(
-    kind for kind, known in MESSAGES.items() if known.owner in (Owner.FINALITY, Owner.EXCHANGE)
-)
 SETTLE_SLOTS = 4
 """Slots after the last payment in which everything has to come to rest."""
 
@@ -26,8 +23,9 @@ class Report:
     archived: int
     latency_ms: tuple[int, int, int]
     """p50, p95, p99 from acceptance to final at the node that accepted."""
-    messages: int
+    frames: int
     messages_per_payment: int
+    messages_per_block: int
     bytes: int
     blocks_checked: int
     finals_checked: int
@@ -54,6 +52,7 @@ def simulate(
     """
     world = World(seed, settings, write_trace)
     invariants = Invariants(world)
+    traffic = Traffic(world)
     world.start()
     settle_s = SETTLE_SLOTS * settings.slot_ms // 1000
     end_ms = world.now_ms() + minutes * 60_000
@@ -78,17 +77,16 @@ def simulate(
         elapsed = minutes * 60 - (end_ms - world.now_ms()) // 1000
         progress(elapsed, world.nodes[0].running.chain.tip_height, len(world.final_txids()))
     invariants.check_end()
-    return _report(world, invariants, payments)
+    return _report(world, invariants, traffic, payments)
 
 
-def _report(world: World, invariants: Invariants, payments: int) -> Report:
+def _report(world: World, invariants: Invariants, traffic: Traffic, payments: int) -> Report:
     final = world.final_txids()
     latencies = sorted(
         final_ms - world.accepted_ms[txid]
         for txid in final
         if (final_ms := world.final_ms.get((world.submitted_at[txid], txid))) is not None
     )
-    messages = sum(world.network.messages.values())
     chain = world.nodes[0].running.chain
     return Report(
         heights=tuple(node.running.chain.tip_height for node in world.nodes),
@@ -100,10 +98,10 @@ def _report(world: World, invariants: Invariants, payments: int) -> Report:
             percentile(latencies, 95),
             percentile(latencies, 99),
         ),
-        messages=messages,
-        messages_per_payment=sum(world.network.messages[kind] for kind in FINALITY_KINDS)
-        // max(1, payments),
-        bytes=world.network.bytes,
+        frames=traffic.frames,
+        messages_per_payment=traffic.of_payments // max(1, payments),
+        messages_per_block=traffic.of_blocks // max(1, chain.tip_height),
+        bytes=traffic.bytes,
         blocks_checked=invariants.blocks_checked,
         finals_checked=invariants.finals_checked,
         digest=world.trace.digest(),

@@ -25,10 +25,12 @@ class Trace:
 
     def frame(self, at: float, sender: bytes, receiver: bytes, kind: int, payload: bytes) -> None:
         """Record the arrival of a frame."""
-        self._hash.update(payload)
-        self._line(
+        line = (
             f"{int(at * 1000)} frame {sender[:4].hex()} {receiver[:4].hex()} {kind} {len(payload)}"
         )
+        self._hash.update(b"%s%s\n" % (payload, line.encode()))
+        if self._write is not None:
+            self._write(line)
 
     def digest(self) -> str:
         """Hex digest of all that was recorded so far."""

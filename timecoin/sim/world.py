@@ -40,6 +40,8 @@ class WorldSettings:
     nodes: int = 3
     validators: int | None = None
     """How many of the nodes are members of the active set; None for all."""
+    network: params.Network = params.Network.DEVNET
+    """Whose timing the world has; slots are ``slot_ms`` long all the same."""
     degree: int | None = None
     """Links of each node in a random graph; None links everybody with everybody."""
     masternodes: int = 0
@@ -171,7 +173,7 @@ class World:
             )
         self.genesis = Genesis(
             version=1,
-            network=params.Network.DEVNET,
+            network=settings.network,
             time_ms=START_SECONDS * 1000,
             slot_ms=settings.slot_ms,
             base_reward=settings.base_reward,
