@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tests.finality.world import CHAIN_ID, Node, World
 from timecoin.crypto.merkle import merkle_root
-from timecoin.finality.messages import SignedReceipt
+from timecoin.finality.messages import SignedReceipt, VoteReply
 from timecoin.ledger.transaction import Transaction
 from timecoin.quorum.bitmap import make_bitmap
 from timecoin.quorum.certificate import BatchCertificate, BatchVote, Receipt, ReceiptSet
@@ -61,3 +61,11 @@ def receipt_set(
         key=lambda item: item.voter,
     )
     return ReceiptSet(tip, batch.anchor, batch.root, batch.leaf_count, tuple(receipts))
+
+
+def vote(node: Node, batch: Sequence[Transaction], anchor: int) -> VoteReply:
+    """The vote of ``node`` for all of ``batch``."""
+    assert node.key is not None
+    root, bitmap = merkle_root([tx.txid for tx in batch]), make_bitmap(len(batch), ())
+    statement = vote_statement(CHAIN_ID, anchor, root, len(batch), bitmap)
+    return VoteReply(bitmap, node.key.sign(statement))
