@@ -24,7 +24,7 @@ FUZZ_SECONDS ?= 60
 TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev haproxy lintian man-db nginx-light \
   openssh-client prometheus shellcheck systemd util-linux
 
-.PHONY: help install demo devnet test check-long lint format docs sim soak fuzz bench bench-rpc bench-capacity deb deb-test tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim soak fuzz bench bench-rpc bench-capacity bench-heartbeats deb deb-test tools pins clean
 
 help:
 	@echo "make demo        validators pay, finalize, stake, crash and recover on this machine"
@@ -36,6 +36,7 @@ help:
 	@echo "make soak        a devnet of three under payments for three minutes, watched for faults"
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
 	@echo "make bench-capacity  what a node needs: memory, processor, traffic, disk"
+	@echo "make bench-heartbeats  heartbeat traffic of a node at 10, 100, 1,000 masternodes"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
 	@echo "make deb         the Debian package of this machine's release, in dist/"
@@ -110,6 +111,9 @@ fuzz: install
 
 bench-capacity: install
 	@$(BIN)/python benchmarks/capacity.py
+
+bench-heartbeats: install
+	@$(BIN)/python benchmarks/heartbeats.py
 
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py

@@ -55,6 +55,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("genesis", values.path, "genesis file, needed at the first start only"),
     Option("validator-id", values.key_name, "NAME: validate with DATADIR/keys/NAME.key"),
     Option("validator-lock", values.path, "FILE shared with other machines, held while validating"),
+    Option("autojoin", values.switch, "1 or 0: join the active set whenever that is possible [1]"),
     Option("bind", values.host, "address to listen on for peers [0.0.0.0; devnet 127.0.0.1]"),
     Option("port", values.port, "port for peers [24000, testnet 24100, devnet 24200]"),
     Option("peers", values.peer_list, "HOST:PORT,...: nodes to stay linked with"),
@@ -116,6 +117,8 @@ class NodeConfig:
     validator_id: str | None
     validator_lock: Path | None
     """A file that only one process may hold, wherever it runs; None: no such guard."""
+    auto_join: bool
+    """Ask to join the active set whenever the chain would take this masternode."""
     listen_host: str
     listen_port: int
     peers: tuple[PeerAddress, ...]
@@ -234,6 +237,7 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         genesis_path=given.get("genesis"),
         validator_id=given.get("validator-id"),
         validator_lock=given.get("validator-lock"),
+        auto_join=given.get("autojoin", True),
         listen_host=given.get("bind", DEVNET_LISTEN_HOST if devnet else "0.0.0.0"),
         listen_port=port,
         peers=given.get("peers", ()),

@@ -171,6 +171,7 @@ def compose(
             identity=None if keys is None else Identity(keys.voting_key, keys.vrf_seed),
             pool=config.pool_limits,
             address_index=config.address_index,
+            joins_by_itself=config.auto_join,
             checkpoints=config.checkpoints,
             snapshot_sync=config.snapshot_sync,
             prune=config.prune,
