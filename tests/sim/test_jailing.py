@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from tests.sim.test_membership import SLOT_S, MembershipCase
-from tests.sim.test_twins import Others
 from timecoin import params
 from timecoin.codec import decode
 from timecoin.consensus.messages import BlockVote, Proposal
@@ -14,6 +13,7 @@ from timecoin.machine import Received
 from timecoin.node.catalog import KIND_OF, MESSAGES
 from timecoin.quorum.evidence import decode_evidence
 from timecoin.quorum.statement import VoteKind, prepare_statement, proposal_statement
+from timecoin.sim.invariants import Invariants
 from timecoin.sim.world import SimNode, World
 
 JAIL_BLOCKS = 6
@@ -28,7 +28,7 @@ class JailingTests(MembershipCase):
         world = super().begin(nodes, seed)
         self.culprit: SimNode = world.nodes[CULPRIT]
         self.key = self.culprit.voting_key
-        self.invariants = Others(world, self.key.public)
+        self.invariants = Invariants(world, frozenset({self.key.public}))
         return world
 
     def hear(self, number: int, message: BlockVote | Proposal) -> None:
