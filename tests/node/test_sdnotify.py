@@ -38,6 +38,7 @@ class SystemdServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.height = 0
+        self.alive = True
 
     def supervisor(self, address: str | None = None) -> Supervisor:
         made = Supervisor(address or f"{os.path.relpath(self.mktemp())}.sock")
@@ -49,6 +50,7 @@ class SystemdServiceTests(SynchronousTestCase):
             self.clock,
             {"NOTIFY_SOCKET": supervisor.address} | variables,
             lambda: f"height {self.height}",
+            lambda: self.alive,
         )
         assert made is not None
         return made
@@ -80,6 +82,21 @@ class SystemdServiceTests(SynchronousTestCase):
         self.assertEqual(supervisor.heard(), [])
         self.clock.advance(8)
         self.assertEqual(len(supervisor.heard()), 1, "missed turns are not made up for")
+        service.stopService()
+
+    def test_a_part_that_hangs(self) -> None:
+        """RPC may still answer: systemd is not told that the node lives."""
+        supervisor = self.supervisor()
+        service = self.service(supervisor, WATCHDOG_USEC="3000000")
+        service.startService()
+        self.clock.advance(0)
+        supervisor.heard()
+        self.alive = False
+        self.clock.advance(1.5)
+        self.assertEqual(supervisor.heard(), ["STATUS=height 0"])
+        self.alive = True
+        self.clock.advance(1.5)
+        self.assertEqual(supervisor.heard(), ["WATCHDOG=1\nSTATUS=height 0"])
         service.stopService()
 
     def test_stopped_before_the_loop_turned(self) -> None:
@@ -131,4 +148,4 @@ class SystemdServiceTests(SynchronousTestCase):
 
     def test_not_under_systemd(self) -> None:
         for environ in ({}, {"NOTIFY_SOCKET": ""}, {"WATCHDOG_USEC": "1"}):
-            self.assertIsNone(systemd_service(self.clock, environ, str))
+            self.assertIsNone(systemd_service(self.clock, environ, str, lambda: True))

@@ -83,6 +83,11 @@ class Gossip:
         self._running: dict[str, None] = {}
         """Timers under way: they are not put off by what comes while they run."""
 
+    @property
+    def items_held(self) -> int:
+        """Messages that are remembered, for metrics."""
+        return len(self._items)
+
     def handle(self, event: object, now_ms: int) -> list[Effect]:
         """Take one event at ``now_ms``."""
         match event:

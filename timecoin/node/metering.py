@@ -13,6 +13,7 @@ from timecoin.chain.commit import BlockConnected
 from timecoin.consensus import events as consensus_events
 from timecoin.finality import parameters as finality_bounds
 from timecoin.finality.events import Status, StatusChanged
+from timecoin.gossip.items import MAX_ITEMS
 from timecoin.mempool.policy import PoolLimits
 from timecoin.metrics.exposition import Exposition
 from timecoin.metrics.meters import Meters
@@ -106,6 +107,7 @@ def holdings(node: Node, limits: PoolLimits) -> Iterator[Holding]:
     yield Holding("orphans", pool.orphans, limits.max_orphans)
     yield Holding("verified_signatures", len(node.verified), VERIFIED_SIGNATURES)
     yield Holding("checked_spends", len(node.memo), CHECKED_SPENDS)
+    yield Holding("gossip", node.gossip.items_held, MAX_ITEMS)
     yield Holding("locks", finality.locks, finality_bounds.MAX_LOCKS)
     yield Holding("contests", finality.contests, finality_bounds.MAX_CONTESTS)
     yield Holding("running_polls", finality.running_polls, finality_bounds.MAX_RUNNING_POLLS)

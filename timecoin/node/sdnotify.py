@@ -1,7 +1,7 @@
 """Tells systemd how the node is: ready, alive, stopping (sd_notify(3)), with a line of status.
 
-The watchdog is fed from the node's own loop: a loop that no longer turns is a node that systemd
-ends and starts again.
+The watchdog is fed from the node's own loop, and only while its other loops turn too: a node that
+hangs is ended by systemd and started again.
 """
 
 from __future__ import annotations
@@ -54,11 +54,16 @@ class SystemdService(Service):
         notifier: Notifier,
         watchdog_s: float | None,
         status: Callable[[], str],
+        alive: Callable[[], bool],
     ) -> None:
-        """``watchdog_s``: after how long without a sign of life the node is ended."""
+        """``watchdog_s``: after how long without a sign of life the node is ended.
+
+        ``alive``: whether to give that sign.
+        """
         self.setName("systemd")
         self._notifier = notifier
         self._status = status
+        self._alive = alive
         self._watched = watchdog_s is not None
         self._interval_s = (
             STATUS_INTERVAL_S if watchdog_s is None else min(watchdog_s / 2, STATUS_INTERVAL_S)
@@ -86,21 +91,24 @@ class SystemdService(Service):
             self._sign.start(self._interval_s)
 
     def _tell(self) -> None:
-        alive = ("WATCHDOG=1",) if self._watched else ()
+        alive = ("WATCHDOG=1",) if self._watched and self._alive() else ()
         self._notifier.tell(*alive, f"STATUS={self._status()}")
 
 
 def systemd_service(
-    clock: IReactorTime, environ: Mapping[str, str], status: Callable[[], str]
+    clock: IReactorTime,
+    environ: Mapping[str, str],
+    status: Callable[[], str],
+    alive: Callable[[], bool],
 ) -> SystemdService | None:
     """The service that ``environ`` asks for; None where nobody listens.
 
-    ``status`` makes one line about the node.
+    ``status`` makes one line about the node; ``alive`` says whether all its loops turn.
     """
     address = environ.get("NOTIFY_SOCKET")
     if not address:
         return None
-    return SystemdService(clock, Notifier(address), _watchdog_s(environ), status)
+    return SystemdService(clock, Notifier(address), _watchdog_s(environ), status, alive)
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float | None:

@@ -217,7 +217,12 @@ def compose(
         node, prepared.wallet or create_wallet(config.datadir, config.network, os.environ)
     )
     wallet_service = WalletService(wallet, Sealing(os.urandom), reactor, _run_aside)
-    systemd = systemd_service(reactor, os.environ, lambda: _status(node, peers))
+    systemd = systemd_service(
+        reactor,
+        os.environ,
+        lambda: _status(node, peers),
+        lambda: not watchdog.stopped_loops(),
+    )
     return [
         StoreService(engine, offload, str(store_path)),
         CoreService(node, config.validator_id, reactor, lambda: restore_coins(node, wallet)),

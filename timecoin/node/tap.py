@@ -38,7 +38,7 @@ from timecoin.node.ordered import OrderedMultiService
 from timecoin.node.preflight import Prepared, StartError, prepare
 from timecoin.node.services import compose
 from timecoin.node.validatorlock import ValidatorLockError
-from timecoin.node.walletfile import WalletStartError
+from timecoin.node.walletfile import PASSPHRASE_VARIABLE, WalletStartError
 from timecoin.rpc.requestid import current_request
 from timecoin.rpc.service import RpcStartError
 from timecoin.store.engine import StoreError
@@ -218,7 +218,9 @@ def _log_output(twistd: Any, config: NodeConfig) -> LogOutput | None:
     if format_name is None:
         journal = name == "-" and is_journal(os.environ, sys.stdout)
         format_name = "journal" if journal else "text"
-    return LogOutput(out, Levels(config.log_levels), format_name, current_request)
+    output = LogOutput(out, Levels(config.log_levels), format_name, current_request)
+    output.redaction.add(os.environ.get(PASSPHRASE_VARIABLE, ""))
+    return output
 
 
 def makeService(options: Options) -> NodeService:

@@ -165,7 +165,7 @@ class MachineTests(DoctorCase):
         for free, state in ((10**8, State.FAIL), (5 * 10**9, State.WARN), (10**12, State.OK)):
             usage = Usage(10**13, 0, free)
             self.patch(shutil, "disk_usage", lambda path, usage=usage: usage)
-            self.assertIs(check_disk(self.datadir / "not" / "yet").state, state)
+            self.assertIs(check_disk(self.datadir / "not" / "yet", 10**9).state, state)
 
     def test_open_files(self) -> None:
         self.assertIs(check_open_files(10**9).state, State.WARN)

@@ -17,7 +17,6 @@ from timecoin.node.preflight import STORE_DIRECTORY, StartError, check_not_in_us
 
 EARLIEST_YEAR = 2024
 """No clock that is right shows an earlier one."""
-DISK_LEAST_BYTES = 1_000_000_000
 DISK_ENOUGH_BYTES = 10_000_000_000
 FILES_BESIDE_PEERS = 1_024
 """Of the store, of RPC clients, and of what Python has open."""
@@ -32,7 +31,7 @@ def check_machine(config: NodeConfig | None, now: datetime) -> Iterator[Finding]
     """Clock, disk and open files; without a configuration the clock alone."""
     yield check_clock(now, clock_state())
     if config is not None:
-        yield check_disk(config.datadir)
+        yield check_disk(config.datadir, config.min_disk_free_bytes)
         yield check_open_files(config.max_connections)
 
 
@@ -59,12 +58,12 @@ def check_clock(now: datetime, state: int | None) -> Finding:
     return ok("clock", f"{shown}, synchronized")
 
 
-def check_disk(datadir: Path) -> Finding:
-    """Room for the store."""
+def check_disk(datadir: Path, least_bytes: int) -> Finding:
+    """Room for the store; with less than ``least_bytes`` (mindiskfree) health is red."""
     existing = next(path for path in (datadir, *datadir.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     shown = f"{free / 1e9:.1f} GB free for {datadir}"
-    if free < DISK_LEAST_BYTES:
+    if free < least_bytes:
         return fail("disk", shown, "make room: a node stops when it cannot write")
     if free < DISK_ENOUGH_BYTES:
         return warn("disk", shown, "make room, or set datadir to a larger disk")
