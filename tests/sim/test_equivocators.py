@@ -17,7 +17,7 @@ SLOT_S = 10
 FAULTS = ("equivocate-votes", "equivocate-proposals")
 
 
-class JailingTests(SynchronousTestCase):
+class EquivocatorTests(SynchronousTestCase):
     def test_equivocators_are_jailed_and_nothing_stops(self) -> None:
         world = World(3, WorldSettings(nodes=7, validators=5, masternodes=2, users=60))
         founder, silver, bronze = world.nodes[4:]
