@@ -36,4 +36,5 @@ class MakefileTests(SynchronousTestCase):
         found = re.search(r"^TOOLS \?= ((?:.*\\\n)*.*)$", MAKEFILE.read_text("utf-8"), re.MULTILINE)
         assert found is not None
         named = found[1].replace("\\\n", " ").split()
-        self.assertEqual(sorted(named), sorted(set(tools.PACKAGE_OF.values()) | {"debhelper"}))
+        for_the_package = {"debhelper", "git", "python3-venv", "systemd-container"}
+        self.assertEqual(sorted(named), sorted(set(tools.PACKAGE_OF.values()) | for_the_package))
