@@ -407,6 +407,19 @@ class JoinTests(SynchronousTestCase):
         world.run(1_000)
         self.assertEqual(len(joins(world.peers[1], world.now_ms)), 1)
 
+    def test_a_member_that_waits_for_its_end_does_not_move(self) -> None:
+        world = World(3)
+        for peer in world.peers.values():
+            peer.chain.joinable.add(key(1).public)
+        world.boot()
+        world.deliver(world.peers[1], JoinWith(b"s" * 36, at_once=False))
+        world.run(2 * INTERVAL)
+        self.assertEqual(joins(world.peers[2], world.now_ms), [])
+        world.deliver(world.peers[1], JoinWith(b"s" * 36))
+        world.run(2 * INTERVAL)
+        (join,) = joins(world.peers[2], world.now_ms)
+        self.assertEqual((join.pubkey, join.stake), (key(1).public, b"s" * 36))
+
     def test_a_squatted_key_does_not_follow_the_squatters_stake(self) -> None:
         """A member is not moved to a stake that somebody else has made in its name."""
         world = World(3)

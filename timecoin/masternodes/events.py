@@ -46,9 +46,13 @@ class SubmitLeave:
 
 @dataclass(frozen=True, slots=True)
 class JoinWith:
-    """This masternode is to join, or to change its stake: the outpoint, or none for genesis."""
+    """This masternode is to join, or to change its stake: the outpoint, or none for genesis.
+
+    ``at_once`` False: only when its present membership is over.
+    """
 
     stake: bytes
+    at_once: bool = True
 
 
 # Signals.

@@ -1,7 +1,8 @@
 """This node's own heartbeats, and what it asks for (PROTOCOL 4).
 
 Rows of the table ``masternodes``: ``s`` the last sequence number used, ``w`` the stake that its
-user has chosen (empty: membership by genesis), ``l`` a mark that it has left at its own wish.
+user has chosen (empty: membership by genesis), ``p`` a mark that this waits until its present
+membership is over, ``l`` one that it has left at its own wish.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from timecoin.masternodes.heartbeat import Attested, Heartbeat, sign_heartbeat
 from timecoin.masternodes.ports import MasternodeChain
 
 TABLE = "masternodes"
-_SEQUENCE, _WISH, _LEFT = b"s", b"w", b"l"
+_SEQUENCE, _WISH, _PATIENT, _LEFT = b"s", b"w", b"p", b"l"
 _SEQUENCE_BYTES = 8
 
 
@@ -38,6 +39,7 @@ class OwnMasternode:
         self._joins_by_itself = joins_by_itself
         self._sequence = 0
         self._wish: bytes | None = None
+        self._patient = False
         self.has_left = False
         """It has left by a signed leave, and not asked to come back."""
 
@@ -46,6 +48,7 @@ class OwnMasternode:
         found = {key: value for table, key, value in rows if table == TABLE}
         self._sequence = int.from_bytes(found.get(_SEQUENCE, b""), "big")
         self._wish = found.get(_WISH)
+        self._patient = _PATIENT in found
         self.has_left = _LEFT in found
 
     def member(self) -> Member | None:
@@ -82,10 +85,18 @@ class OwnMasternode:
                 return asked
         return None
 
-    def choose(self, stake: bytes) -> list[Record]:
-        """Its user wants it to join, or to change to ``stake`` (empty: by genesis)."""
-        self._wish, self.has_left = stake, False
-        return [Record(TABLE, _WISH, stake), Record(TABLE, _LEFT, None)]
+    def choose(self, stake: bytes, at_once: bool = True) -> list[Record]:
+        """Its user wants it to join, or to change to ``stake`` (empty: by genesis).
+
+        ``at_once`` False: a membership that it has is not given up for that.
+        """
+        self._wish, self._patient, self.has_left = stake, not at_once, False
+        patient = None if at_once else b""
+        return [
+            Record(TABLE, _WISH, stake),
+            Record(TABLE, _PATIENT, patient),
+            Record(TABLE, _LEFT, None),
+        ]
 
     def connected(self, block: Block) -> list[Record]:
         """Notice its own coming and going in a block."""
@@ -106,7 +117,7 @@ class OwnMasternode:
         """
         chosen = [] if self._wish is None else [self._wish]
         if member is not None:
-            return chosen
+            return [] if self._patient else chosen
         if self.has_left or not self._joins_by_itself:
             return chosen if not self.has_left else []
         return list(dict.fromkeys([*chosen, b"", *self._chain.stakes_of(self.key.public)]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from timecoin.crypto.keys import SigningKey
 from timecoin.ledger.transaction import Outpoint
 from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.active_set import TIER_WEIGHT, Member, Tier
 from timecoin.masternodes.changes import Leave, sign_leave
 from timecoin.masternodes.events import JoinWith, SubmitLeave
 from timecoin.node.node import Node
@@ -38,9 +39,20 @@ class Desk:
         """Bring ``leave`` to the next proposer."""
         self._node.driver.deliver(self._node.masternodes, SubmitLeave(leave))
 
-    def join_with(self, stake: Outpoint) -> None:
-        """This node's own masternode shall join by ``stake``, or move to it."""
-        self._node.driver.deliver(self._node.masternodes, JoinWith(stake))
+    def join_with(self, stake: Outpoint, tier: Tier) -> None:
+        """This node's own masternode shall join by ``stake``, or move to it.
+
+        A genesis validator moves to less than its own weight only when its time is over.
+        """
+        own = self._own_member()
+        patient = own is not None and own.tier == Tier.GENESIS and own.weight > TIER_WEIGHT[tier]
+        self._node.driver.deliver(self._node.masternodes, JoinWith(stake, not patient))
+
+    def _own_member(self) -> Member | None:
+        chain = self._node.chain
+        active = chain.active_set(chain.tip_height)
+        pubkey = self._node.voting_pubkey
+        return None if active is None or pubkey is None else active.by_pubkey.get(pubkey)
 
     def _key(self) -> SigningKey | None:
         return None if self._node.identity is None else self._node.identity.key

@@ -12,6 +12,7 @@ from timecoin.finality.proof import FinalityProof
 from timecoin.finality.views import Statistics
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo
+from timecoin.masternodes.active_set import Tier
 from timecoin.masternodes.book import HeartbeatBook
 from timecoin.masternodes.changes import Leave
 from timecoin.masternodes.statistics import HeartbeatCounts
@@ -129,8 +130,11 @@ class MasternodeDesk(Protocol):
     def leave(self, leave: Leave) -> None:
         """Bring ``leave`` to the next proposer."""
 
-    def join_with(self, stake: Outpoint) -> None:
-        """This node's own masternode shall join by ``stake``, or move to it."""
+    def join_with(self, stake: Outpoint, tier: Tier) -> None:
+        """This node's own masternode shall join by ``stake``, or move to it.
+
+        A genesis validator moves to less than its own weight only when its time is over.
+        """
 
 
 class SyncReader(Protocol):

@@ -190,3 +190,19 @@ class UnstakeTests(WalletTestCase):
         self.assertEqual(prepared["status"], "prepared")
         (spent,) = prepared["prevtxs"]
         self.assertEqual((spent["txid"], spent["amount"]), (foreign["txid"], 1_000))
+
+
+class FoundingTests(WalletTestCase):
+    """A genesis validator of weight 100, linked with two others, stakes Bronze."""
+
+    count = 3
+
+    def test_it_keeps_its_weight_until_its_time_is_over(self) -> None:
+        self.pay_in(500 * TIME)
+        self.net.run(1)
+        registered = self.call("masternoderegister", "bronze", STRANGER)
+        self.net.run_to_height(4)
+        status = self.call("masternodestatus")
+        self.assertEqual((status["tier"], status["weight"]), ("genesis", 100))
+        answer = self.call("masternodeunstake", registered["outpoint"])
+        self.assertEqual(answer["status"], "sent")

@@ -87,7 +87,8 @@ class StakingMethods:
         address an unsigned transaction is made, hex with its prevtxs, to be signed by
         signrawtransactionwithwallet where the key is and sent by sendrawtransaction. The
         masternode joins once the stake is in a block. A second stake changes the tier: the
-        masternode moves to it, masternodeunstake returns the first. Errors: -5 address, -6 funds,
+        masternode moves to it, masternodeunstake returns the first. A genesis validator keeps its
+        own weight, if that is more, until it expires. Errors: -5 address, -6 funds,
         -8 this node is no masternode, -13 passphrase needed, -28 catching up.
         """
         keys = self._keys(pubkey, vrf_pubkey)
@@ -105,7 +106,7 @@ class StakingMethods:
             prepared = await self._funded(output, fund, rate)
             tx, shown = prepared.tx, _prepared_json(prepared)
         if keys.voting == self._identity.voting_pubkey:
-            self._desk.join_with(outpoint(tx.txid, 0))
+            self._desk.join_with(outpoint(tx.txid, 0), TIERS[tier])
         network = self._purse.network
         return {
             **shown,
