@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from timecoin.chain.active import NextSet
 from timecoin.chain.commit import Chain
 from timecoin.crypto.keys import Verify
+from timecoin.ledger.connect import Coin
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.script import TAG_STAKE, Stake, parse_script
+from timecoin.ledger.transaction import Outpoint
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.masternodes.admission import Carrier
 from timecoin.masternodes.changes import Join, Leave
+
+_STAKE = bytes((TAG_STAKE,))
 
 
 class Registry:
@@ -20,6 +26,9 @@ class Registry:
         self._chain = chain
         self._genesis = genesis
         self._verify = verify
+        self._known_height: int | None = None
+        self._stakes: dict[Outpoint, tuple[bytes, int]] = {}
+        """Unspent stakes at that height: voting key and height of each."""
 
     @property
     def tip_height(self) -> int:
@@ -56,14 +65,37 @@ class Registry:
         return True
 
     def stakes_of(self, pubkey: bytes) -> tuple[bytes, ...]:
-        """Outpoints of the unspent stakes that name the voting key, in chain order."""
-        found: list[tuple[int, bytes]] = []
-        for point, utxo in self._chain.utxos():
-            if utxo.script[0] == TAG_STAKE:
-                script = parse_script(utxo.script)
-                if isinstance(script, Stake) and script.pubkey == pubkey:
-                    found.append((utxo.height, point))
+        """Outpoints of the unspent stakes that name the voting key, in chain order.
+
+        The first call walks the UTXO set; later ones look at the blocks since.
+        """
+        self._catch_up()
+        found = [(height, point) for point, (key, height) in self._stakes.items() if key == pubkey]
         return tuple(point for _, point in sorted(found))
+
+    def _catch_up(self) -> None:
+        """Bring the stakes known here to the tip."""
+        tip = self._chain.tip_height
+        if self._known_height is None:
+            self._note(self._chain.utxos())
+        else:
+            for height in range(self._known_height + 1, tip + 1):
+                diff = self._chain.undo(height)
+                if diff is None:  # pruned, or a start from a snapshot since
+                    self._stakes.clear()
+                    self._note(self._chain.utxos())
+                    break
+                for point, _ in diff.spent:
+                    self._stakes.pop(point, None)
+                self._note(diff.created)
+        self._known_height = tip
+
+    def _note(self, coins: Iterable[Coin]) -> None:
+        for point, utxo in coins:
+            if utxo.script.startswith(_STAKE):
+                script = parse_script(utxo.script)
+                if isinstance(script, Stake):
+                    self._stakes[point] = (script.pubkey, utxo.height)
 
     def _next_set(self) -> NextSet:
         """The set after the tip's, for a block of which nothing is known but its height."""
