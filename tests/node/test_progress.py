@@ -52,8 +52,8 @@ class ProgressTests(SynchronousTestCase):
         self.assertEqual(
             self.lines,
             [
-                "block 40 of 400, 10.0 %, 4 blocks/s, 12 transactions/s, 90 s left",
-                "block 80 of 400, 20.0 %, 4 blocks/s, 12 transactions/s, 80 s left",
+                "block 40 of 400, 10.0 %, 4 blocks/s, 12 transactions/s, 88 s left",
+                "block 80 of 400, 20.0 %, 4 blocks/s, 12 transactions/s, 79 s left",
             ],
         )
 

@@ -77,6 +77,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("checkpoint", values.checkpoint, "HEIGHT:HASH of a trusted block", repeated=True),
     Option("snapshotsync", values.switch, "1 or 0: start from a recent set of coins [0]"),
     Option("prune", values.prune, "keep the bodies of so many newest blocks, or 0: all [0]"),
+    Option("reindex", values.switch, "1: rebuild coins and indexes from the stored blocks [0]"),
     Option("addressindex", values.switch, "1 or 0: keep coins and history by address [1]"),
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
     Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
@@ -131,6 +132,7 @@ class NodeConfig:
     checkpoints: tuple[tuple[int, bytes], ...]
     snapshot_sync: bool
     prune: int
+    reindex: bool
     pool_limits: PoolLimits
     min_disk_free_bytes: int
     """Health is red with less room where the data directory is."""
@@ -250,6 +252,7 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         checkpoints=_settle_checkpoints(given),
         snapshot_sync=given.get("snapshotsync", False),
         prune=given.get("prune", 0),
+        reindex=given.get("reindex", False),
         pool_limits=limits,
         min_disk_free_bytes=given.get("mindiskfree", DEFAULT_MIN_DISK_MB) * 1_000_000,
         log_levels=given.get("loglevel", LevelSetting()),

@@ -17,6 +17,35 @@ BAR_S = 0.5
 BAR_CELLS = 30
 
 _log = Logger("timecoin.sync")
+_store_log = Logger("timecoin.store")
+
+
+def draw_bar(share: float) -> str:
+    """A bar of fixed width, ``share`` of it full."""
+    full = int(share * BAR_CELLS)
+    return f"[{'#' * full}{'.' * (BAR_CELLS - full)}]"
+
+
+class ReindexProgress:
+    """How far a rebuild from the stored blocks is; it happens before the node begins."""
+
+    def __init__(self, clock: IReactorTime, terminal: TextIO | None) -> None:
+        """``terminal``: where the bar is drawn; None draws none."""
+        self._clock = clock
+        self._terminal = terminal
+        self._line_s = self._bar_s = clock.seconds()
+
+    def tell(self, height: int, tip: int) -> None:
+        """``height`` of ``tip`` blocks are done."""
+        now_s = self._clock.seconds()
+        text = f"rebuilding from block {height} of {tip}, {100 * height / tip:.1f} %"
+        if self._terminal is not None and (now_s - self._bar_s >= BAR_S or height == tip):
+            self._bar_s = now_s
+            self._terminal.write(f"{draw_bar(height / tip)} {text}\x1b[K\r")
+            self._terminal.flush()
+        if now_s - self._line_s >= LINE_S or height == tip:
+            self._line_s = now_s
+            _store_log.info("{progress}", progress=text)
 
 
 class SyncProgress:
@@ -48,6 +77,8 @@ class SyncProgress:
         self._tell()
 
     def _connected(self, connected: BlockConnected) -> None:
+        if not self._blocks:
+            self._began_s = self._clock.seconds()  # headers have taken their own time
         self._blocks += 1
         self._transactions += len(connected.transactions)
         self._tell()
@@ -73,8 +104,7 @@ class SyncProgress:
 
     def bar(self) -> str:
         """A bar of fixed width."""
-        full = int(self.share * BAR_CELLS)
-        return f"[{'#' * full}{'.' * (BAR_CELLS - full)}]"
+        return draw_bar(self.share)
 
     def text(self) -> str:
         """Where it stands, how fast it goes, and how long it may take still."""

@@ -37,7 +37,7 @@ from timecoin.node.metering import count_events
 from timecoin.node.node import Node, NodeSettings
 from timecoin.node.offload import ThreadOffload
 from timecoin.node.preflight import STORE_DIRECTORY, Prepared
-from timecoin.node.progress import SyncProgress
+from timecoin.node.progress import ReindexProgress, SyncProgress
 from timecoin.node.runtime import Runtime
 from timecoin.node.sdnotify import systemd_service
 from timecoin.node.vitals import NodeVitals, watch_loops
@@ -47,7 +47,9 @@ from timecoin.p2p.links import LinkLimits
 from timecoin.p2p.resolver import resolver
 from timecoin.p2p.service import PeerService, PeerSettings
 from timecoin.store.peerstore import PeerStore
+from timecoin.store.reindex import is_interrupted, reindex
 from timecoin.store.rocks import RocksEngine
+from timecoin.store.schema import claim_store
 from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.service import WalletService
 
@@ -143,6 +145,9 @@ def compose(
     store_path = config.datadir / STORE_DIRECTORY
     engine = RocksEngine(store_path)
     prepared.genesis.install(config.datadir)
+    if config.reindex or is_interrupted(engine):
+        claim_store(engine, genesis.hash)
+        reindex(engine, genesis, config.address_index, ReindexProgress(reactor, _terminal()).tell)
     meters = Meters()
     offload = ThreadOffload(reactor, reactor.getThreadPool(), on_crash, meters.store_sync.add)
     peers = PeerService(

@@ -94,6 +94,8 @@ META_FIRST_BODY = b"first body"
 """The lowest height from which on all bodies are here; absent: 1."""
 META_LOADING = b"loading"
 """Present while the UTXO set is being loaded, and is not that of the tip: how far it is."""
+META_REINDEX = b"reindex"
+"""Present while the indexes are being rebuilt, and are not whole."""
 META_ADDRESS_INDEX = b"address index"
 """Present while the index of addresses is whole."""
 

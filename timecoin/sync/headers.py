@@ -20,7 +20,7 @@ from timecoin.sync.requests import Purpose, Request
 
 GRACE_MS = 1_000
 """One block behind is left to consensus so long: it is about to decide it itself."""
-TURN_SIGNATURES = 500
+TURN_SIGNATURES = 200
 """Headers are checked in parts of about so many signatures: others get their turn between."""
 
 
