@@ -25,7 +25,9 @@ from timecoin.ledger.transaction import Outpoint, outpoint
 from timecoin.masternodes.active_set import Tier
 from timecoin.masternodes.changes import Join, Removal, sign_join, sign_leave
 from timecoin.masternodes.heartbeat import Attested, sign_attestation
+from timecoin.quorum.certificate import BlockCertificate, CertificateError
 from timecoin.quorum.evidence import SignedBlock, double_signature
+from timecoin.quorum.snapshots import block_snapshots, certificate_snapshots, voter_index
 from timecoin.quorum.statement import VoteKind, prepare_statement
 
 replace = msgspec.structs.replace
@@ -741,3 +743,47 @@ class SnapshotTests(Base):
         for height in range(self.chain.tip_height + 1):
             self.assertEqual(again.active_set(height), self.chain.active_set(height))
         self.assertEqual(retained_blocks(SLOT_MS), 60_480)
+
+
+class QuorumTests(SynchronousTestCase):
+    """Blocks after a change need quorums of both sets; who has left still signs (PROTOCOL 4, 6)."""
+
+    def setUp(self) -> None:
+        self.net = StakedNet(members=4, allocation=1)
+        self.chain = self.net.chain()
+        self.net.wait(self.chain, 2)
+        self.leaver = self.net.keys[3]
+        leave = sign_leave(
+            self.leaver, self.net.genesis.chain_id, self.leaver.public, joined_height=0
+        )
+        self.net.extend(self.chain, changes(leave))
+
+    def certified_by(self, block: Block, *members: int) -> BlockCertificate:
+        whole = self.net.votes_for(self.chain, block)
+        snapshots = block_snapshots(self.chain, block.height)
+        index = voter_index(snapshots or ())
+        wanted = {self.net.keys[number].public for number in members}
+        signatures = tuple(item for item in whole.signatures if index[item.voter] in wanted)
+        return replace(whole, signatures=signatures)
+
+    def test_a_quorum_of_the_new_set_alone_does_not_make_the_next_block(self) -> None:
+        checked = self.net.make(self.chain)
+        for members in ((0, 1), (0, 3)):
+            with self.assertRaises(CertificateError):
+                self.chain.commit(checked, self.certified_by(checked.block, *members))
+        self.chain.commit(checked, self.certified_by(checked.block, 0, 1, 3))
+        self.assertEqual(self.chain.tip_height, 4)
+
+    def test_two_blocks_later_the_leaver_is_not_asked_any_more(self) -> None:
+        self.net.wait(self.chain, 1)
+        checked = self.net.make(self.chain)
+        self.chain.commit(checked, self.certified_by(checked.block, 0, 1))
+        self.assertEqual(self.chain.tip_height, 5)
+
+    def test_certificates_of_transactions_ask_five_snapshots(self) -> None:
+        for height in range(3, 9):
+            snapshots = certificate_snapshots(self.chain, height)
+            assert snapshots is not None
+            demanded = self.leaver.public in voter_index(snapshots)
+            self.assertEqual(demanded, height < 7)
+            self.net.wait(self.chain, 1)
