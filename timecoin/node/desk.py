@@ -44,11 +44,13 @@ class Desk:
 
         A genesis validator moves to less than its own weight only when its time is over.
         """
-        own = self._own_member()
-        patient = own is not None and own.tier == Tier.GENESIS and own.weight > TIER_WEIGHT[tier]
+        own = self.own_member()
+        founding = own is not None and own.tier == Tier.GENESIS
+        patient = founding and own is not None and own.weight > TIER_WEIGHT.get(tier, 0)
         self._node.driver.deliver(self._node.masternodes, JoinWith(stake, not patient))
 
-    def _own_member(self) -> Member | None:
+    def own_member(self) -> Member | None:
+        """This node's own masternode in the active set of the tip."""
         chain = self._node.chain
         active = chain.active_set(chain.tip_height)
         pubkey = self._node.voting_pubkey

@@ -12,7 +12,7 @@ from timecoin.finality.proof import FinalityProof
 from timecoin.finality.views import Statistics
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.ledger.utxo import Utxo
-from timecoin.masternodes.active_set import Tier
+from timecoin.masternodes.active_set import Member, Tier
 from timecoin.masternodes.book import HeartbeatBook
 from timecoin.masternodes.changes import Leave
 from timecoin.masternodes.statistics import HeartbeatCounts
@@ -123,6 +123,9 @@ class MasternodeDesk(Protocol):
 
     def joined_height(self, pubkey: bytes, stake: Outpoint) -> int | None:
         """Since when the masternode ``pubkey`` is in the active set by ``stake``, if it is."""
+
+    def own_member(self) -> Member | None:
+        """This node's own masternode in the active set of the tip."""
 
     def sign_leave(self, pubkey: bytes, joined_height: int) -> Leave | None:
         """The leave of this node's own masternode, by its voting key; None for another's."""

@@ -206,3 +206,17 @@ class FoundingTests(WalletTestCase):
         self.assertEqual((status["tier"], status["weight"]), ("genesis", 100))
         answer = self.call("masternodeunstake", registered["outpoint"])
         self.assertEqual(answer["status"], "sent")
+
+    def test_it_leaves_and_comes_back(self) -> None:
+        self.net.run_to_height(1)
+        answer = self.call("masternodeunstake")
+        self.assertEqual(answer["status"], "leaving")
+        self.net.run_to_height(4)
+        status = self.call("masternodestatus")
+        self.assertEqual((status["status"], status["in_avs"]), ("left", False))
+        self.assertEqual(self.call("masternodelist")["total"], 2)
+        self.refused(INVALID_PARAMETER, "masternodeunstake")
+        self.call("masternoderegister", "genesis")
+        self.net.run_to_height(8)
+        status = self.call("masternodestatus")
+        self.assertEqual((status["status"], status["weight"]), ("active", 100))

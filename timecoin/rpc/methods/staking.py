@@ -14,7 +14,7 @@ from timecoin.ledger.connect import Coin
 from timecoin.ledger.script import Stake, parse_script, pay_to_pubkey_hash, stake
 from timecoin.ledger.transaction import Outpoint, TxOutput, outpoint, split_outpoint
 from timecoin.ledger.utxo import Utxo
-from timecoin.masternodes.active_set import COLLATERAL_UNITS
+from timecoin.masternodes.active_set import COLLATERAL_UNITS, Tier
 from timecoin.mempool.entry import Admission
 from timecoin.rpc.addressreader import AddressReader
 from timecoin.rpc.errors import INVALID_PARAMETER, NOT_FOUND, RpcError
@@ -32,7 +32,9 @@ from timecoin.wallet.coins import Standing
 
 TIERS = {tier.name.lower(): tier for tier in COLLATERAL_UNITS}
 
-TierText = Annotated[str, Text(choices=tuple(TIERS), label="tier")]
+GENESIS = "genesis"
+
+TierText = Annotated[str, Text(choices=(*TIERS, GENESIS), label="tier")]
 OutpointText = Annotated[str, Text(max_chars=75, label="TXID:VOUT")]
 
 FROZEN = "stake-frozen"
@@ -88,9 +90,12 @@ class StakingMethods:
         signrawtransactionwithwallet where the key is and sent by sendrawtransaction. The
         masternode joins once the stake is in a block. A second stake changes the tier: the
         masternode moves to it, masternodeunstake returns the first. A genesis validator keeps its
-        own weight, if that is more, until it expires. Errors: -5 address, -6 funds,
-        -8 this node is no masternode, -13 passphrase needed, -28 catching up.
+        own weight, if that is more, until it expires; the tier genesis takes no stake and brings
+        one back that has left. Errors: -5 address, -6 funds, -8 this node is no masternode, -13
+        passphrase needed, -28 catching up.
         """
+        if tier == GENESIS:
+            return self._come_back()
         keys = self._keys(pubkey, vrf_pubkey)
         owner_hash = self._hash(owner, "stake owner")
         payout_hash = self._hash(payout, "masternode payout")
@@ -119,7 +124,9 @@ class StakingMethods:
         }
 
     @rpc_method()
-    def masternodeunstake(self, outpoint: OutpointText, *, to: AddressText | None = None) -> Json:
+    def masternodeunstake(
+        self, outpoint: OutpointText | None = None, *, to: AddressText | None = None
+    ) -> Json:
         """Let the masternode of a stake leave, and take the stake back when it may be spent.
 
         That is 8 blocks after the masternode has left the active set, not before the stake's
@@ -127,9 +134,14 @@ class StakingMethods:
         its way, waiting when this node sends it as soon as it is allowed, also after a restart. to:
         for an owner whose key is elsewhere; the masternode leaves (if it is this node), and hex
         with its prevtxs returns the stake to that address, to be signed where the key is and sent
-        then. Errors: -4 the owner's key is not the wallet's, -5 no such stake, -13 passphrase
-        needed.
+        then. Without an outpoint this node's own masternode leaves and nothing is spent: status is
+        leaving; masternoderegister brings it back, with tier genesis if it was a founding one.
+        Errors: -4 the owner's key is not the wallet's, -5 no such stake, -8 this node is no member,
+        -13 passphrase needed.
         """
+        if outpoint is None:
+            self._leave_alone()
+            return {"txid": None, "outpoint": None, "status": "leaving"}
         point = _point(outpoint)
         utxo, script = self._stake(point)
         rate = self._fee_rate.units_per_byte()
@@ -152,6 +164,22 @@ class StakingMethods:
             "fee": amount_json(utxo.value - tx.outputs[0].value),
             "status": "sent" if sent else "waiting",
         }
+
+    def _leave_alone(self) -> None:
+        """This node's own masternode leaves, whatever stands behind it."""
+        member = self._desk.own_member()
+        leave = None
+        if member is not None:
+            leave = self._desk.sign_leave(member.pubkey, member.joined_height)
+        if leave is None:
+            raise RpcError(INVALID_PARAMETER, "this node is no member of the active set")
+        self._desk.leave(leave)
+
+    def _come_back(self) -> Json:
+        """This node's own masternode joins again by its line in the genesis file."""
+        keys = self._keys(None, None)
+        self._desk.join_with(b"", Tier.GENESIS)
+        return {"txid": None, "outpoint": None, "tier": GENESIS, "pubkey": keys.voting.hex()}
 
     def _keys(self, pubkey: bytes | None, vrf_pubkey: bytes | None) -> _Keys:
         if (pubkey is None) != (vrf_pubkey is None):
