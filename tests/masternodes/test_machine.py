@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.masternodes.world import CHAIN_ID, TIMING, Peer, World, key, member, set_of
 from timecoin.codec import Wire, encode
 from timecoin.machine import Received
-from timecoin.masternodes.changes import Join, Removal, decode_change, sign_leave
+from timecoin.masternodes.book import LEAST_FREE
+from timecoin.masternodes.changes import Join, Removal, decode_change, sign_join, sign_leave
 from timecoin.masternodes.events import (
     ClockChanged,
     JoinWith,
@@ -110,6 +111,59 @@ class LiveTests(SynchronousTestCase):
         world.catching_up(3, False)
         world.run(100)
         self.assertTrue(world.peers[1].is_live(3, world.now_ms))
+
+
+class SparseTests(SynchronousTestCase):
+    """Each node is linked with its two neighbours on either side only."""
+
+    def ring(self, count: int) -> World:
+        world = World(count)
+        for one in world.peers:
+            for other in range(1, one):
+                steps = (one - other) % count
+                if min(steps, count - steps) > 2:
+                    world.apart.add(frozenset((one, other)))
+        world.boot()
+        return world
+
+    def test_everybody_is_heard_although_witnesses_are_far(self) -> None:
+        world = self.ring(16)
+        world.run(4 * INTERVAL)
+        for peer in world.peers.values():
+            self.assertTrue(all(peer.is_live(number, world.now_ms) for number in world.peers))
+            self.assertFalse(peer.blames)
+
+    def test_nobody_is_told_what_he_has_told(self) -> None:
+        world = self.ring(16)
+        world.run(2 * INTERVAL)
+        world.sent.clear()
+        world.run(4 * INTERVAL)
+        # Of 16 masternodes, 4 heartbeats each; every one may come by a few times.
+        self.assertLess(max(world.sent.values()), 16 * 4 * 6)
+
+    def test_a_removal_is_judged_without_links_to_a_quorum(self) -> None:
+        world = self.ring(16)
+        world.run(20_000)
+        world.kill(16)
+        world.run(TTL + 2 * INTERVAL)
+        self.assertEqual(removals(world.peers[8], world.now_ms), [key(16).public])
+
+
+class BoundTests(SynchronousTestCase):
+    def test_those_who_stake_nothing_have_little_room(self) -> None:
+        world = World(3)
+        world.boot()
+        world.run(1_000)
+        victim, sender = world.peers[1], world.peers[2]
+        for number in range(100, 160):
+            victim.chain.joinable.add(key(number).public)
+            beat = sign_heartbeat(key(number), CHAIN_ID, 1, 0, bytes(32), world.now_ms)
+            join = sign_join(key(number), CHAIN_ID, Attested(beat, ()), payout_hash=bytes(20))
+            world.deliver(victim, Received(sender.name, Beats((), (join,))))
+        world.run(1)
+        self.assertEqual(len(victim.up.book), 3 + LEAST_FREE)
+        world.run(TTL + INTERVAL)
+        self.assertEqual(len(victim.up.book), 3)
 
 
 class RemovalTests(SynchronousTestCase):

@@ -55,6 +55,8 @@ class Gathering:
     needed: int
     join: Join | None
     attestations: dict[bytes, Attestation] = field(default_factory=dict)
+    sources: list[bytes] = field(default_factory=list)
+    """The first peers that told of it: attestations go back through them."""
 
     @property
     def attested(self) -> Attested:

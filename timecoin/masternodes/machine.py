@@ -278,23 +278,45 @@ class Masternodes:
         if snapshot is None or not self._is_known(heartbeat, join):
             return []
         before = self.book.gathering(heartbeat.pubkey)
+        known = before is not None and before.heartbeat == heartbeat
         news = self.book.take(attested, join, snapshot, now_ms)
         if news is None:
+            if peer is not None:
+                self._circulation.seen(attested, peer)
+                if before is not None and known:
+                    self._circulation.heard(before, peer)
             return []
-        if before is None or before.heartbeat != heartbeat:
-            self.counts.heard += 1
+        self.counts.heard += not known
         gathering = self.book.gathering(heartbeat.pubkey)
         if news is News.VERIFIED or gathering is None:
             complete = len(attested.attestations) >= needed_for(heartbeat.pubkey, snapshot)
             return self._verified(heartbeat.pubkey, snapshot, peer if complete else None)
+        return self._gather(gathering, news, snapshot, peer, now_ms)
+
+    def _gather(
+        self,
+        gathering: Gathering,
+        news: News,
+        snapshot: ActiveSet,
+        peer: bytes | None,
+        now_ms: int,
+    ) -> list[Effect]:
+        """A heartbeat lacks attestations: give this node's, and bring it on or back."""
+        pubkey = gathering.heartbeat.pubkey
+        if peer is not None and (self._own is None or pubkey != self._own.key.public):
+            self._circulation.heard(gathering, peer)
         attestation = self._attestation(gathering, now_ms)
-        if attestation is None:
-            return [*self._circulation.gather(gathering, peer)]
-        news = self.book.add(gathering, attestation)
-        told = self._circulation.to_sender(gathering)
-        if news is News.VERIFIED:
-            return [*told, *self._verified(heartbeat.pubkey, snapshot, None)]
-        return [*(told or self._circulation.gather(gathering, peer))]
+        if attestation is not None:
+            after = self.book.add(gathering, attestation)
+            back = self._circulation.to_sender(gathering, None)
+            if after is News.VERIFIED:
+                return [*back, *self._verified(pubkey, snapshot, None)]
+            if self._circulation.is_linked_with(pubkey):
+                return [*back]
+            return [*back, *self._circulation.gather(gathering, peer), *self._flush_soon()]
+        if news is News.GREW:
+            return [*self._circulation.to_sender(gathering, peer)]
+        return [*self._circulation.gather(gathering, peer), *self._flush_soon()]
 
     def _snapshot(self, heartbeat: Heartbeat) -> ActiveSet | None:
         """avs of the tip that ``heartbeat`` names; None when that is too old to count.
@@ -343,10 +365,14 @@ class Masternodes:
             self._live[pubkey] = None
             effects.append(Emit(MasternodeAwake(pubkey)))
         self._circulation.add(self.book.join_of(pubkey) or attested, peer)
-        if not self._flushing:
-            self._flushing = True
-            effects.append(StartTimer(FLUSH, self._timing.interval_ms // FLUSHES))
-        return effects
+        return [*effects, *self._flush_soon()]
+
+    def _flush_soon(self) -> list[Effect]:
+        """What waits to be told leaves together with what comes a little later."""
+        if self._flushing or not self._circulation.is_waiting:
+            return []
+        self._flushing = True
+        return [StartTimer(FLUSH, self._timing.interval_ms // FLUSHES)]
 
     # leaves
 
