@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from timecoin.cli.soak.reading import Reading
@@ -55,6 +56,7 @@ class PlantedNode:
     fork_from: int | None = None
     lost: set[str] = field(default_factory=set)
     payments: list[str] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
     refuses: bool = False
     never_final: bool = False
     never_archives: bool = False
@@ -93,9 +95,10 @@ class PlantedNode:
                 return "address"
             case "sendtoaddress", _:
                 if self.refuses:
-                    raise RpcCallError(-6, "Insufficient funds")
-                self.payments.append(f"tx{len(self.payments)}")
-                return self.payments[-1]
+                    raise RpcCallError(-4, "the wallet is read-only")
+                txid = f"tx{next(self.numbers)}"
+                self.payments.append(txid)
+                return txid
             case "waittransactionfinality", _:
                 if self.never_final:
                     raise RpcCallError(-11, "not final")

@@ -167,7 +167,7 @@ class PaymentTests(RunCase):
         record = self.run_soak(nodes, 100, 1_000)
         self.assertEqual(self.found(record), {("payment refused", "a")})
         (finding,) = record.findings.found.values()
-        self.assertIn("Insufficient funds", finding.text)
+        self.assertIn("the wallet is read-only", finding.text)
 
 
 class ReportTests(RunCase):

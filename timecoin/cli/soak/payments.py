@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from timecoin.cli.soak.target import Target
 from timecoin.client.blocking import BlockingClient, RpcCallError, RpcUnreachable
+from timecoin.rpc.errors import INSUFFICIENT_FUNDS
 
 AMOUNT = "0.001"
 MAX_ERRORS_TOLD = 5
+WORKERS = 4
+FUNDS_WAIT_S = 10.0
 PAUSE_S = 0.02
 MAX_EARLY = 100_000
 
@@ -26,7 +29,7 @@ class Payment:
 
 
 class Payments:
-    """Two threads: one sends, one waits until each payment is final."""
+    """Some threads send, as many wait until each payment is final: a slow call delays no other."""
 
     def __init__(
         self,
@@ -44,6 +47,8 @@ class Payments:
         self._clock = clock
         self._stop = threading.Event()
         self._sent: deque[Payment] = deque()
+        self._lock = threading.Lock()
+        self._due_s = 0.0
         self.begun = 0
         """Payments that the wallet took."""
         self.latencies: list[tuple[float, float]] = []
@@ -57,68 +62,98 @@ class Payments:
         self.errors: list[str] = []
         """The first payments that the node refused to make, why."""
         self.refused = 0
-        self._threads = [
-            threading.Thread(target=self._send, daemon=True),
-            threading.Thread(target=self._follow, daemon=True),
+        self._senders = [threading.Thread(target=self._send, daemon=True) for _ in range(WORKERS)]
+        self._followers = [
+            threading.Thread(target=self._follow, daemon=True) for _ in range(WORKERS)
         ]
 
     def start(self) -> None:
         """Begin to pay."""
-        for thread in self._threads:
+        self._due_s = self._clock()
+        for thread in [*self._senders, *self._followers]:
             thread.start()
 
     def stop(self) -> None:
         """Pay no more; returns when all payments are final, or late."""
         self._stop.set()
-        for thread in self._threads:
+        for thread in [*self._senders, *self._followers]:
             thread.join()
 
     def archived(self, txids: list[str]) -> None:
         """A block holds ``txids``."""
-        for txid in txids:
-            if self.final.pop(txid, None) is None:
-                self._archived_early[txid] = None
-        while len(self._archived_early) > MAX_EARLY:
-            del self._archived_early[next(iter(self._archived_early))]
+        with self._lock:
+            for txid in txids:
+                if self.final.pop(txid, None) is None:
+                    self._archived_early[txid] = None
+            while len(self._archived_early) > MAX_EARLY:
+                del self._archived_early[next(iter(self._archived_early))]
+
+    def _next_due_s(self) -> float:
+        """When the next payment is due; at most a second is made up for."""
+        with self._lock:
+            due_s = max(self._due_s, self._clock() - 1)
+            self._due_s = due_s + self._pause_s
+            return due_s
 
     def _send(self) -> None:
         client = self._payer.client(self._final_within_s)
-        due_s = self._clock()
         while not self._stop.is_set():
-            wait_s = due_s - self._clock()
+            wait_s = self._next_due_s() - self._clock()
             if wait_s > 0 and self._stop.wait(wait_s):
                 break
-            due_s = max(due_s, self._clock() - 1) + self._pause_s  # at most a second is made up for
+            try:
+                payment = self._pay(client)
+            except (RpcCallError, RpcUnreachable) as error:
+                with self._lock:
+                    self.refused += 1
+                    if len(self.errors) < MAX_ERRORS_TOLD:
+                        self.errors.append(str(error))
+                continue
+            with self._lock:
+                self.begun += 1
+                self._sent.append(payment)
+        client.close()
+
+    def _pay(self, client: BlockingClient) -> Payment:
+        """One payment; while every coin is on its way, it waits for change to become final."""
+        asked_s = self._clock()
+        while True:
             began_s = self._clock()
             try:
                 txid = client.call("sendtoaddress", [self._address, AMOUNT])
-            except (RpcCallError, RpcUnreachable) as error:
-                self.refused += 1
-                if len(self.errors) < MAX_ERRORS_TOLD:
-                    self.errors.append(str(error))
-                continue
-            self.begun += 1
-            self._sent.append(Payment(str(txid), began_s))
-        client.close()
+            except RpcCallError as error:
+                if error.code != INSUFFICIENT_FUNDS or began_s - asked_s > FUNDS_WAIT_S:
+                    raise
+                time.sleep(PAUSE_S)
+            else:
+                return Payment(str(txid), began_s)
 
     def _follow(self) -> None:
         client = self._payer.client(self._final_within_s + 10)
-        while self._sent or not self._stop.is_set() or self._threads[0].is_alive():
-            if not self._sent:
+        while True:
+            ended = self._stop.is_set() and not any(each.is_alive() for each in self._senders)
+            try:
+                payment = self._sent.popleft()
+            except IndexError:
+                if ended:
+                    break
                 time.sleep(PAUSE_S)
                 continue
-            payment = self._sent[0]
-            if self._is_final(client, payment):
-                now_s = self._clock()
-                self.latencies.append((now_s, now_s - payment.sent_s))
-                if payment.txid in self._archived_early:
-                    del self._archived_early[payment.txid]
-                else:
-                    self.final[payment.txid] = payment
-            else:
-                self.late.append(payment.txid)
-            self._sent.popleft()
+            final = self._is_final(client, payment)
+            with self._lock:
+                self._settle(payment, final)
         client.close()
+
+    def _settle(self, payment: Payment, final: bool) -> None:
+        if not final:
+            self.late.append(payment.txid)
+            return
+        now_s = self._clock()
+        self.latencies.append((now_s, now_s - payment.sent_s))
+        if payment.txid in self._archived_early:
+            del self._archived_early[payment.txid]
+        else:
+            self.final[payment.txid] = payment
 
     def _is_final(self, client: BlockingClient, payment: Payment) -> bool:
         """Wait for it, as long as it may take; a node that is away is asked again."""
