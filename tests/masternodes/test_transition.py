@@ -124,7 +124,6 @@ class ChurnTests(Base):
         parent = set_of(member(1), free(2))
         self.refused(lambda: self.begin(parent).exit(pubkey(1)), "empty-avs")
         self.refused(lambda: self.begin(parent).jail(pubkey(1), 40), "empty-avs")
-        self.refused(lambda: self.begin(parent).spend({stake_of(1)}), "empty-avs")
         self.begin(parent).exit(pubkey(2))
 
     def test_exit_of_no_member(self) -> None:
@@ -209,6 +208,12 @@ class DepartureTests(Base):
         change = self.begin(TWENTY)
         change.spend({stake_of(3), stake_of(4), stake_of(99)})
         self.assertEqual(numbers(change.finish()), set(range(20)) - {3, 4})
+
+    def test_the_last_member_stays_without_its_stake(self) -> None:
+        parent = set_of(member(1), member(2), free(3))
+        change = self.begin(parent)
+        change.spend({stake_of(1), stake_of(2)})
+        self.assertEqual(len(change.finish().staked), 1)
 
     def test_a_spent_stake_is_exempt_from_churn(self) -> None:
         change = self.begin(TWENTY)

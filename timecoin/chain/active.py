@@ -38,7 +38,6 @@ class NextSet:
     def __init__(
         self, carrier: Carrier, parent: ParentState, genesis: Genesis, verify: Verify
     ) -> None:
-        """``RuleBroken`` when the spent stakes leave no quorum weight."""
         self._parent = parent
         self._chain_id = genesis.chain_id
         self._verify = verify

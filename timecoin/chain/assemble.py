@@ -222,10 +222,7 @@ class Selection:
         self._created: dict[Outpoint, Utxo] = {}
         self.spent: set[Outpoint] = set()
         """What was taken spends."""
-        members = parent_set(parent)
-        self._stakes = members.stakes
-        self._staked_weight = members.total_weight
-        reward_bytes = _REWARD_OUTPUT_BYTES * (len(members.members) + 1)
+        reward_bytes = _REWARD_OUTPUT_BYTES * (len(parent_set(parent).members) + 1)
         offered = (*contents.avs_changes, *contents.evidence)
         change_bytes = sum(len(data) + _BIN_HEAD_BYTES for data in offered)
         self._room_bytes = params.MAX_BLOCK_BYTES - _FRAME_BYTES - reward_bytes
@@ -277,10 +274,6 @@ class Selection:
         ]
         if len(coins) != len(tx.inputs):
             return
-        # A block that spends the stakes of all members would leave no quorum weight.
-        released = sum(self._stakes[p].weight for p in tx.outpoints if p in self._stakes)
-        if released >= self._staked_weight:
-            return
         certificate = self._certificate_of.get(tx.txid)
         fee_units = sum(coin.value for coin in coins) - sum(item.value for item in tx.outputs)
         resolutions = [] if certificate is not None else self._resolving(tx)
@@ -300,7 +293,6 @@ class Selection:
             self._used_certificates.add(certificate)
         self._used_resolutions.extend(resolutions)
         self._taken.append(tx)
-        self._staked_weight -= released
         self.fees += fee_units
         self.spent.update(tx.outpoints)
         for index, output in enumerate(tx.outputs):

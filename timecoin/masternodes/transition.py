@@ -77,10 +77,11 @@ class Transition:
     def spend(self, spent: Container[Outpoint]) -> None:
         """Members whose stake the block spends are out; exempt from the churn bound.
 
-        Only a spend that was certified before its stake joined again comes to that.
+        Only a spend that was certified before its stake joined again comes to that. The last
+        member of all stays even so: what is certified must be archived, and somebody must do it.
         """
         for stake, member in self._parent.stakes.items():
-            if stake in spent:
+            if stake in spent and self._refusal(member.pubkey, None, exempt=True) is None:
                 self._replace(member.pubkey, None, exempt=True)
 
     def jail(self, pubkey: bytes, offence_height: int) -> None:
