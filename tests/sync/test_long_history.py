@@ -13,7 +13,8 @@ from timecoin.chain.commit import Chain
 from timecoin.codec import Wire
 from timecoin.machine import Received
 from timecoin.store.memory import MemoryEngine
-from timecoin.sync.messages import Bodies, Headers, TipAnnounce
+from timecoin.sync import bodies
+from timecoin.sync.messages import Bodies, GetBodies, Headers, TipAnnounce
 
 BLOCKS = 500
 BYTES_PER_MS = 40
@@ -80,6 +81,24 @@ class LongHistoryTests(SynchronousTestCase):
         took_ms = self.usual_ms()
         alone_ms = self.catch_up(self.world.desk("alone"), self.sources()[:1])
         self.assertLess(2 * took_ms, alone_ms * 1.5, "three lines are faster than one")
+
+    def test_few_questions(self) -> None:
+        """Bodies are asked for by the hundred, also when the window is full and moves on."""
+        self.patch(bodies, "AHEAD_BLOCKS", 200)
+        late = self.world.desk("late")
+        asked: list[GetBodies] = []
+
+        def count(peer: bytes, message: Wire) -> Wire:
+            if isinstance(message, GetBodies):
+                asked.append(message)
+            return message
+
+        late.rewrite = count
+        sources = self.sources()
+        for source in sources:
+            source.bytes_per_ms = 10 * BYTES_PER_MS
+        self.catch_up(late, sources)
+        self.assertLess(len(asked), 12)
 
     def test_from_a_set(self) -> None:
         late = self.world.desk("late", load_into=self.engine)

@@ -88,7 +88,9 @@ class BodyWindow:
         if first is not None:
             end = min(last, first + MAX_BLOCKS - 1)
             after = next((h for h in range(first, end + 1) if not self._free(h, covered)), end + 1)
-            return first, after - first
+            # A window that has just moved on by a block waits until there is more to ask for.
+            few = after - first < MAX_BLOCKS and last < top
+            return None if few and first > tip + AHEAD_BLOCKS // 2 else (first, after - first)
         askers = [request for request in asked if request.first <= tip + 1 <= request.last]
         overdue = bool(askers) and max(r.asked_ms for r in askers) + STALL_MS <= now_ms
         return (tip + 1, askers[0].last - tip) if overdue and len(askers) < PARALLEL else None
