@@ -156,6 +156,8 @@ async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) ->
     genesis = genesis_from_json((network.directory / GENESIS_NAME).read_text())
     node = network.nodes[0]
     watched, *callers = (Caller(reactor, each) for each in network.nodes)
+    while (await watched.call("getblockchaininfo"))["initialblockdownload"]:
+        await task.deferLater(reactor, 0.5)  # it was away for a moment
     coins = Coins(genesis, options.seed)
     await prepare(reactor, [watched, *callers], coins, 2_500)
     payments = Payments(reactor, callers, coins)

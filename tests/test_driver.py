@@ -15,6 +15,7 @@ from timecoin.machine import (
     Broadcast,
     Effect,
     Emit,
+    Praise,
     Record,
     Send,
     Spread,
@@ -84,6 +85,9 @@ class World:
     def blame(self, peer: bytes, points: int, reason: str) -> None:
         self.log.append(f"blame {reason}")
 
+    def praise(self, peer: bytes, points: int) -> None:
+        self.log.append(f"praise {points}")
+
 
 class Grapevine(Script):
     """Gossip with one peer, and a timer."""
@@ -132,6 +136,7 @@ class DriverTests(SynchronousTestCase):
                 Send(PEER, Hello(1)),
                 Broadcast(Hello(2), staked_only=True),
                 Blame(PEER, 1, "late"),
+                Praise(PEER, 2),
                 StartTimer(("t",), 0),
                 Emit(Happened(3)),
             ]
@@ -143,7 +148,13 @@ class DriverTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(
             self.world.log,
-            ["record a", "send Hello(number=1)", "broadcast Hello(number=2) True", "blame late"],
+            [
+                "record a",
+                "send Hello(number=1)",
+                "broadcast Hello(number=2) True",
+                "blame late",
+                "praise 2",
+            ],
         )
         self.assertEqual(heard, [Happened(3)])
         self.assertEqual(self.machine.seen[1:], [TimerFired(("t",))])

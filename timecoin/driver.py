@@ -21,6 +21,7 @@ from timecoin.machine import (
     Effect,
     Emit,
     Machine,
+    Praise,
     Record,
     Send,
     Spread,
@@ -52,6 +53,9 @@ class Messenger(Protocol):
 
     def blame(self, peer: bytes, points: int, reason: str) -> None:
         """Charge a peer's reputation."""
+
+    def praise(self, peer: bytes, points: int) -> None:
+        """Add to a peer's reputation."""
 
 
 class Spreader(Machine, Protocol):
@@ -185,6 +189,8 @@ class Driver:
                 self._stop_timer(machine, name)
             case Blame(peer, points, reason):
                 self._messenger.blame(peer, points, reason)
+            case Praise(peer, points):
+                self._messenger.praise(peer, points)
             case Record() | Emit():
                 pass  # records were written before, signals come after all else
 

@@ -83,13 +83,21 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
+class Praise:
+    """A peer was useful: add ``points`` to its reputation; it is kept when links are short."""
+
+    peer: bytes
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Publish a typed signal to whoever ``node/wiring.py`` joined to it."""
 
     signal: Signal
 
 
-Effect = Send | Broadcast | Spread | StartTimer | StopTimer | Record | Blame | Emit
+Effect = Send | Broadcast | Spread | StartTimer | StopTimer | Record | Blame | Praise | Emit
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from timecoin import params
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Blame, Effect, Emit, LinkDown, Received, Send, StartTimer, TimerFired
+from timecoin.machine import (
+    Blame,
+    Effect,
+    Emit,
+    LinkDown,
+    Praise,
+    Received,
+    Send,
+    StartTimer,
+    TimerFired,
+)
 from timecoin.mempool.messages import MAX_BODIES, GetTransactions, Transactions
 from timecoin.signal import Signal
 
@@ -20,6 +30,8 @@ RETRY_MS = 1_000
 MAX_WANTED = 50_000
 MAX_CACHED_BYTES = 64_000_000
 UNREQUESTED_POINTS = 5
+USEFUL_POINTS = 1
+"""Of an answer with bodies that were wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +167,7 @@ class Exchange:
             # A full page: more is under way. A trickle buys its sender no time.
             effects.append(StartTimer(("exchange", peer), RETRY_MS))
         if taken:
+            effects.append(Praise(peer, USEFUL_POINTS))
             effects.append(Emit(BodiesFetched(tuple(taken))))
         return effects
 

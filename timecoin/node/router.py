@@ -56,6 +56,10 @@ class Messenger:
         """Charge a peer's reputation."""
         self._network.blame(peer, points, reason)
 
+    def praise(self, peer: bytes, points: int) -> None:
+        """Add to a peer's reputation."""
+        self._network.praise(peer, points)
+
     def _frame(self, message: Wire) -> tuple[int, bytes]:
         if self._encoded is None or self._encoded[0] is not message:
             self._encoded = (message, KIND_OF[type(message)], encode(message))

@@ -77,6 +77,9 @@ class Network(Protocol):
     def blame(self, peer: bytes, points: int, reason: str) -> None:
         """Take ``points`` (positive) off the peer's reputation; at -50 it is cut off and banned."""
 
+    def praise(self, peer: bytes, points: int) -> None:
+        """Add ``points`` (positive) to the peer's reputation: it is kept when links are short."""
+
     def set_listener(self, listener: LinkListener) -> None:
         """Tell ``listener`` of links and frames; to be called once, before the network starts."""
 

@@ -106,6 +106,7 @@ class NodeTls:
         context = SSL.Context(SSL.TLS_METHOD)
         context.set_min_proto_version(SSL.TLS1_3_VERSION)
         context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # idle links are many: 22 kB less for each
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.use_certificate(self_signed(key))
         context.use_privatekey(key)

@@ -212,6 +212,9 @@ class SimPort:
         """Count what peers are charged with; simulated peers are not banned."""
         self.blames[reason] += points
 
+    def praise(self, peer: bytes, points: int) -> None:
+        """Simulated links are never short."""
+
     def peers(self) -> list[PeerInfo]:
         """The links that are up."""
         now_ms = int(self._network.clock.seconds() * 1000)
