@@ -7,9 +7,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.ledger_kit import TIME, coin, genesis, pay, user
 from timecoin import params
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Blame, Emit, LinkDown, Received, Send, StartTimer, TimerFired
+from timecoin.machine import Blame, Emit, LinkDown, Praise, Received, Send, StartTimer, TimerFired
 from timecoin.mempool import exchange
-from timecoin.mempool.exchange import RETRY_MS, BodiesFetched, BodiesWanted, Exchange
+from timecoin.mempool.exchange import (
+    RETRY_MS,
+    USEFUL_POINTS,
+    BodiesFetched,
+    BodiesWanted,
+    Exchange,
+)
 from timecoin.mempool.messages import GetTransactions, Transactions
 
 START = genesis(users=4)
@@ -36,6 +42,7 @@ class ExchangeTests(SynchronousTestCase):
         self.sends(BodiesWanted((A,), (TXS[0].wtxid,)))
         effects = self.exchange.handle(Received(A, Transactions((TXS[0],))), 0)
         self.assertIn(Emit(BodiesFetched((TXS[0].wtxid,))), effects)
+        self.assertIn(Praise(A, USEFUL_POINTS), effects)
         self.assertEqual(self.exchange.find(TXS[0].wtxid), TXS[0])
 
     def test_blames_what_nobody_asked_for_and_does_not_keep_it(self) -> None:
