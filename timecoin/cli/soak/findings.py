@@ -19,7 +19,7 @@ BEHIND_BLOCKS = 3
 WARM_UP_SHARE = 0.5
 """Growth is judged over the rest of the run: at first every cache fills."""
 LEAST_GROWTH_BYTES = 10 * MIB
-SHORT_RUN_S = 600.0
+SHORT_RUN_S = 1_800.0
 SHORT_GROWTH_BYTES = 64 * MIB
 """In a shorter run caches and write buffers fill until its end: less growth tells nothing."""
 CPU_TIMES = 1.5
