@@ -26,7 +26,7 @@ from timecoin.masternodes.heartbeat import (
     sign_heartbeat,
     witnesses,
 )
-from timecoin.masternodes.messages import Beats
+from timecoin.masternodes.messages import Beats, Leaves
 
 TTL = TIMING.ttl_ms
 INTERVAL = TIMING.interval_ms
@@ -473,6 +473,23 @@ class JoinTests(SynchronousTestCase):
         world.run(2 * INTERVAL)
         (join,) = joins(world.peers[2], world.now_ms)
         self.assertEqual((join.pubkey, join.stake), (key(1).public, b"s" * 36))
+
+    def test_a_forged_leave_is_charged_and_not_passed_on(self) -> None:
+        world = World(4)
+        world.boot()
+        world.run(1_000)
+        victim = world.peers[1]
+        victim.chain.leavable.add(key(4).public)
+        good = sign_leave(key(4), CHAIN_ID, key(4).public, 0)
+        forged = replace(good, signature=bytes(64))
+        world.deliver(victim, Received(world.peers[2].name, Leaves((forged,))))
+        world.run(100)
+        self.assertEqual(dict(victim.blames), {"bad signature of a leave": 20})
+        self.assertEqual(victim.up.membership.changes(world.now_ms), ())
+        stranger = sign_leave(key(9), CHAIN_ID, key(9).public, 0)
+        world.deliver(victim, Received(world.peers[2].name, Leaves((stranger, good))))
+        world.run(100)
+        self.assertEqual(victim.up.membership.changes(world.now_ms), (encode(good),))
 
     def test_a_squatted_key_does_not_follow_the_squatters_stake(self) -> None:
         """A member is not moved to a stake that somebody else has made in its name."""

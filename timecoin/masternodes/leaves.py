@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from timecoin.codec import encode
+from timecoin.crypto.keys import Verify
 from timecoin.machine import Record
-from timecoin.masternodes.changes import Leave, decode_change
+from timecoin.masternodes.changes import Leave, decode_change, leave_statement
 from timecoin.masternodes.messages import MAX_LEAVES, Leaves
 from timecoin.masternodes.own import TABLE
 from timecoin.masternodes.ports import MasternodeChain
@@ -12,11 +13,17 @@ from timecoin.masternodes.ports import MasternodeChain
 _LEAVE = b"v"
 
 
+class LeaveError(ValueError):
+    """A leave that nobody has signed."""
+
+
 class LeaveBook:
     """At most one leave of each member: the chain takes none of others."""
 
-    def __init__(self, chain: MasternodeChain) -> None:
+    def __init__(self, chain: MasternodeChain, chain_id: bytes, verify: Verify) -> None:
         self._chain = chain
+        self._chain_id = chain_id
+        self._verify = verify
         self._waiting: dict[bytes, Leave] = {}
 
     @property
@@ -33,8 +40,17 @@ class LeaveBook:
                     self._waiting[leave.pubkey] = leave
 
     def take(self, leave: Leave) -> Record | None:
-        """Keep ``leave`` if it is new and the chain would take it."""
-        if leave.pubkey in self._waiting or not self._chain.may_leave(leave):
+        """Keep ``leave`` if it is new and the chain would take it.
+
+        ``LeaveError`` when it is forged. Of others than members nothing is checked.
+        """
+        active = self._chain.active_set(self._chain.tip_height)
+        if leave.pubkey in self._waiting or active is None or leave.pubkey not in active.by_pubkey:
+            return None
+        statement = leave_statement(self._chain_id, leave.pubkey, leave.joined_height)
+        if not self._verify(leave.signer, statement, leave.signature):
+            raise LeaveError("bad signature of a leave")
+        if not self._chain.may_leave(leave):
             return None
         self._waiting[leave.pubkey] = leave
         return Record(TABLE, _LEAVE + leave.pubkey, encode(leave))

@@ -49,7 +49,7 @@ from timecoin.masternodes.heartbeat import (
     witnesses,
 )
 from timecoin.masternodes.history import History
-from timecoin.masternodes.leaves import LeaveBook
+from timecoin.masternodes.leaves import LeaveBook, LeaveError
 from timecoin.masternodes.membership import Membership
 from timecoin.masternodes.messages import Beats, Leaves, beats_of
 from timecoin.masternodes.own import OwnMasternode
@@ -96,7 +96,7 @@ class Masternodes:
         self._circulation = Circulation(rng)
         self._history = History(rows)
         self._early = EarlyBeats()
-        self._leaves = LeaveBook(chain)
+        self._leaves = LeaveBook(chain, chain_id, verify)
         self._live: dict[bytes, None] = {}
         self._attested: dict[bytes, int] = {}
         self._started = False
@@ -381,8 +381,15 @@ class Masternodes:
         effects: list[Effect] = []
         new: list[Leave] = []
         for leave in leaves:
-            record = self._leaves.take(leave)
+            try:
+                record = self._leaves.take(leave)
+            except LeaveError as error:
+                if peer is not None:
+                    effects.append(Blame(peer, FORGED_POINTS, str(error)))
+                break
             if record is not None:
                 effects.append(record)
                 new.append(leave)
-        return [*effects, *self._circulation.some(Leaves(tuple(new)), peer)] if new else []
+        if new:
+            effects += self._circulation.some(Leaves(tuple(new)), peer)
+        return effects
