@@ -27,7 +27,7 @@ from timecoin.store.engine import DataDirectoryInUse, Row, StoreError
 from timecoin.store.keys import ADDED, TABLES
 
 _MIB = 1 << 20
-_BLOCK_CACHE_BYTES = 64 * _MIB
+_BLOCK_CACHE_BYTES = 32 * _MIB
 _WRITE_BUFFER_BYTES = 8 * _MIB
 _ALL_WRITE_BUFFERS_BYTES = 32 * _MIB
 _MAX_LOG_BYTES = 128 * _MIB
