@@ -18,8 +18,10 @@ from timecoin.cli.output.sanitize import visible
 
 INDENT = 2
 GOOD = frozenset(("final", "archived", "active", "ok", "receive", "reward", "generate"))
-WAITING = frozenset(("seen", "pending", "certified", "immature", "warn", "unlinked"))
-BAD = frozenset(("rejected", "expired", "conflicted", "fail"))
+WAITING = frozenset(
+    ("seen", "pending", "certified", "immature", "warn", "silent", "joining", "waiting")
+)
+BAD = frozenset(("rejected", "expired", "conflicted", "fail", "jailed"))
 TIME_NAMES = frozenset(("time", "mediantime", "blocktime", "timereceived", "conntime"))
 """Fields with seconds since 1970: the date stands beside them."""
 LONGEST_LINE = 10_000
