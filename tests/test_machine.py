@@ -28,6 +28,7 @@ EFFECTS: tuple[object, ...] = (
     machine.StopTimer(("round", 1, b"key")),
     machine.Record("locks", b"key", None),
     machine.Blame(b"peer", 5, "reason"),
+    machine.Praise(b"peer", 1),
     machine.Emit(Heard()),
 )
 

@@ -48,6 +48,12 @@ class Base(SynchronousTestCase):
     def members(self) -> list[bytes]:
         return list(self.net.active(self.chain).by_pubkey)
 
+    def free(self, number: int) -> Join:
+        """A join without a stake."""
+        key = self.net.masternodes[number]
+        attested = self.net.attest(self.chain, self.net.heartbeat(self.chain, key))
+        return sign_join(key, self.net.genesis.chain_id, attested, payout_hash=hash160(b"free"))
+
     def take(self, *found: object, evidence: tuple[bytes, ...] = ()) -> CheckedBlock:
         """One block with these changes, all of which must get in; checked by a second chain."""
         contents = changes(*found, evidence=evidence)
@@ -430,13 +436,8 @@ class ExpiryTests(Base):
 
 
 class FreeTests(Base):
-    def joining(self, number: int) -> Join:
-        key = self.net.masternodes[number]
-        attested = self.net.attest(self.chain, self.net.heartbeat(self.chain, key))
-        return sign_join(key, self.net.genesis.chain_id, attested, payout_hash=hash160(b"free"))
-
     def test_joins_without_a_stake_and_has_no_quorum_weight(self) -> None:
-        self.take(self.joining(0))
+        self.take(self.free(0))
         active = self.net.active(self.chain)
         found = active.by_pubkey[self.pubkey(0)]
         self.assertEqual((found.weight, found.tier, found.staked), (1, Tier.FREE, False))
@@ -444,18 +445,32 @@ class FreeTests(Base):
         self.assertEqual(len(eligible(active, self.chain.tip_height + 5)), 3)
 
     def test_its_payout_address_is_signed(self) -> None:
-        forged = replace(self.joining(0), payout_hash=hash160(b"thief"))
+        forged = replace(self.free(0), payout_hash=hash160(b"thief"))
         self.refused(forged, rule="bad-join", detail="voting key")
 
     def test_it_earns_at_most_a_twentieth_of_a_reward(self) -> None:
         for number in range(3):
-            self.take(self.joining(number))
+            self.take(self.free(number))
         reward = self.net.extend(self.chain).block.body.reward
         script = pay_to_pubkey_hash(hash160(b"free"))
         total = sum(output.value for output in reward.outputs)
         free = sum(o.value for o in reward.outputs if o.lock_script == script)
         self.assertEqual(free, 3 * (9 * total // 10 * 3 // 303 // 3))
         self.assertLessEqual(free, total // 20)
+
+    def test_a_producer_takes_what_holds_in_the_order_of_the_block(self) -> None:
+        """One joins while a staked member goes: which comes first is up to their keys."""
+        for number in range(2):
+            self.take(self.free(number))
+        join = self.free(2)
+        founders = self.net.active(self.chain).staked
+        self.assertLess(founders[0].pubkey, join.pubkey, "else the order does not matter")
+        for founder in founders:
+            made = self.net.make(self.chain, changes(join, Removal(founder.pubkey))).block
+            expected = {encode(Removal(founder.pubkey))}
+            if join.pubkey < founder.pubkey:
+                expected.add(encode(join))
+            self.assertEqual(set(made.body.avs_changes), expected)
 
 
 class LeaveTests(Base):

@@ -123,7 +123,7 @@ class MixedTiersRun:
             for node in self.world.nodes[FOUNDERS:]
             if node.voting_key.public in small and node.number not in self.left
         ]
-        if len(members) > 4:
+        if len(members) > 1:
             node = self.rng.choice(members)
             self.owners.leave(node, self.seer)
             self.left[node.number] = None

@@ -134,25 +134,36 @@ class TakenChanges:
 def take_changes(
     contents: Contents, carrier: Carrier, parent: ParentState, genesis: Genesis, verify: Verify
 ) -> TakenChanges:
-    """Evidence and changes of ``contents`` that hold after ``parent`` and fit, in their order."""
-    next_set = NextSet(carrier, parent, genesis, verify)
+    """Evidence and changes of ``contents`` that hold after ``parent`` and fit.
+
+    They are chosen most urgent first, and of those stay what also holds in the order of a block.
+    """
+    chosen = NextSet(carrier, parent, genesis, verify)
     room = MAX_CHANGES_BYTES
     evidence: list[bytes] = []
     for data in contents.evidence:
-        if len(data) + _BIN_HEAD_BYTES <= room and _happens(partial(next_set.punish, data)):
+        if len(data) + _BIN_HEAD_BYTES <= room and _happens(partial(chosen.punish, data)):
             evidence.append(data)
             room -= len(data) + _BIN_HEAD_BYTES
-    next_set.expire()
-    taken: dict[bytes, bytes] = {}
+    chosen.expire()
+    found: dict[bytes, tuple[Change, bytes]] = {}
     for data in contents.avs_changes:
         change = _decoded(data)
-        if change is None or change.pubkey in taken or len(data) + _BIN_HEAD_BYTES > room:
+        if change is None or change.pubkey in found or len(data) + _BIN_HEAD_BYTES > room:
             continue
-        if _happens(partial(next_set.change, change)):
-            taken[change.pubkey] = data
+        if _happens(partial(chosen.change, change)):
+            found[change.pubkey] = change, data
             room -= len(data) + _BIN_HEAD_BYTES
-    changes = tuple(taken[pubkey] for pubkey in sorted(taken))
-    return TakenChanges(changes, tuple(evidence), next_set.finish())
+    ordered = NextSet(carrier, parent, genesis, verify)
+    for data in evidence:
+        ordered.punish(data)
+    ordered.expire()
+    taken = tuple(
+        data
+        for change, data in (found[pubkey] for pubkey in sorted(found))
+        if _happens(partial(ordered.change, change))
+    )
+    return TakenChanges(taken, tuple(evidence), ordered.finish())
 
 
 def _happens(step: Callable[[], None]) -> bool:
