@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.finality.test_calls import make_call
 from tests.finality.world import CHAIN_ID, World, genesis_coin, key_of, make_set, pay
 from timecoin import params
 from timecoin.crypto.keys import verify
+from timecoin.finality.messages import Query
 from timecoin.finality.proof import FinalityProof, verify_proof
 from timecoin.ledger.transaction import Transaction
 from timecoin.quorum.certificate import CertificateError
@@ -88,6 +90,31 @@ class ChangingSets(SynchronousTestCase):
         self.assertNotIn(0, self.voters(self.paid(1)))
         self.down(0)
         self.assertTrue(self.is_final(self.paid(2)))
+
+    def test_who_has_not_heard_of_its_leave_is_not_served_and_not_blamed(self) -> None:
+        """It was cut off; what it asks was right at the tip that it knows."""
+        tip = CHANGE + params.SNAPSHOT_DEPTH
+        self.at_tip(tip)
+        self.assertEqual(self.blamed_for_asking(0, [0, CHANGE, tip - 1]), 0)
+        self.assertEqual(len(self.world.nodes[1].pool), 0)
+        self.assertEqual(self.blamed_for_asking(0, [tip]), 2)
+
+    def test_nor_is_who_has_heard_of_its_join_before_others(self) -> None:
+        self.assertEqual(self.blamed_for_asking(4, [CHANGE]), 0)
+        self.assertEqual(len(self.world.nodes[1].pool), 0)
+        self.assertEqual(self.blamed_for_asking(4, [0]), 2)
+
+    def blamed_for_asking(self, member: int, anchors: list[int]) -> int:
+        """How often node 1 blames ``member`` for a query and a call at each of ``anchors``."""
+        node, asker = self.world.nodes[1], self.world.nodes[member]
+        node.blames.clear()
+        tx = pay([genesis_coin(9)])
+        for anchor in anchors:
+            self.world.receive(node, asker, Query(1, anchor, (tx.wtxid,), (tx,), True))
+            self.world.receive(
+                node, asker, make_call(self.world, KEYS[member], (tx,), anchor=anchor)
+            )
+        return len(node.blames)
 
     def test_receipts_of_the_change_need_both_sets(self) -> None:
         """At the tip of the change receipts need quorums in avs(tip) and avs(tip-1)."""

@@ -30,6 +30,9 @@ class Responder:
         context = self._context
         poller = context.committee.voter(peer, context.committee.current())
         if poller is None:
+            asker = context.committee.key_of(peer)
+            if asker is not None and context.committee.may_be_staked(asker, query.anchor):
+                return [_silence(peer, query)]
             return [Blame(peer, UNSOLICITED_POINTS, "query of no member")]
         bodies = {tx.wtxid: tx for tx in query.bodies}
         if len(set(query.wtxids)) != len(query.wtxids) or any(

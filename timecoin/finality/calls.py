@@ -74,6 +74,8 @@ class Calls:
         if name in self._paths or (own is not None and call.poller == own.public):
             return []
         if not any(call.poller in snapshot.weights for snapshot in context.committee.current()):
+            if context.committee.may_be_staked(call.poller, call.anchor):
+                return []
             return [Blame(peer, UNSOLICITED_POINTS, "call of no member")]
         is_recent = abs(call.time_ms - now_ms) < CALL_MS
         behind = context.chain.tip_height - call.anchor

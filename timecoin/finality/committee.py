@@ -69,6 +69,14 @@ class Committee:
         masternode = self._masternode_of.get(peer)
         return masternode if masternode and _is_staked(masternode, snapshots) else None
 
+    def may_be_staked(self, masternode: bytes, anchor: int) -> bool:
+        """Whether ``masternode`` voted at ``anchor``, or that cannot be known here (yet, any more).
+
+        Who was cut off asks as the member that it was at its own tip; nobody has to know better.
+        """
+        snapshots = self.vote_snapshots(anchor)
+        return snapshots is None or _is_staked(masternode, snapshots)
+
     def peer_of(self, voter: bytes) -> bytes | None:
         """A linked peer that has proved the voting key ``voter``."""
         return next(iter(self._peers_of.get(voter, ())), None)
