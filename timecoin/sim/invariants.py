@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from timecoin.chain.commit import BlockConnected
 from timecoin.codec import CodecError, decode
-from timecoin.consensus.messages import BlockVote, Proposal, Votes
+from timecoin.consensus.messages import BlockVote, Proposal, Votes, vote_statement
+from timecoin.crypto.keys import verify
 from timecoin.finality.events import StatusChanged
 from timecoin.gossip.messages import Bundle
 from timecoin.ledger.transaction import Outpoint
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.wiring import observe
-from timecoin.quorum.statement import VoteKind
+from timecoin.quorum.statement import VoteKind, proposal_statement
 from timecoin.sim.world import SimNode, World
 
 
@@ -100,14 +101,33 @@ class Invariants:
         elif known.type is Proposal:
             proposal = decode(payload, Proposal, known.max_bytes)
             place = (proposal.proposer, proposal.height, proposal.round, VoteKind.PROPOSAL)
-            self._on_signed(place, proposal.block.hash)
+            block_hash = proposal.block.hash
+            statement = proposal_statement(
+                self._world.genesis.chain_id,
+                proposal.height,
+                proposal.round,
+                proposal.valid_round,
+                proposal.slot,
+                block_hash,
+            )
+            self._on_signed(place, block_hash, statement, proposal.signature)
 
     def _on_vote(self, vote: BlockVote) -> None:
         place = (vote.voter, vote.height, vote.round, vote.kind)
-        self._on_signed(place, vote.block_hash)
+        statement = vote_statement(self._world.genesis.chain_id, vote)
+        self._on_signed(place, vote.block_hash, statement, vote.signature)
 
-    def _on_signed(self, place: tuple[bytes, int, int, int], block_hash: bytes) -> None:
+    def _on_signed(
+        self,
+        place: tuple[bytes, int, int, int],
+        block_hash: bytes,
+        statement: bytes,
+        signature: bytes,
+    ) -> None:
+        """Where members are faulty, what they send in others' names has to be told apart."""
         if place[0] in self._faulty:
+            return
+        if self._faulty and not verify(place[0], statement, signature):
             return
         if self._signed.setdefault(place, block_hash) != block_hash:
             voter, height, round_, kind = place
