@@ -21,8 +21,8 @@ FUZZ_SECONDS ?= 60
 
 # Debian packages that `make tools` installs: for building the package, and for tests that need more
 # than Python (tests/support/tools.py).
-TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev git haproxy lintian man-db \
-  nginx-light openssh-client prometheus python3-venv shellcheck systemd \
+TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev git haproxy iproute2 \
+  lintian man-db nginx-light openssh-client prometheus python3-venv shellcheck systemd \
   systemd-container util-linux
 
 .PHONY: help install demo devnet test check-long lint format docs sim soak fuzz bench bench-rpc bench-capacity bench-heartbeats deb deb-test tools pins clean

@@ -18,6 +18,7 @@ PACKAGE_OF = {
     "dh_virtualenv": "dh-virtualenv",
     "dpkg-buildpackage": "dpkg-dev",
     "haproxy": "haproxy",
+    "ip": "iproute2",
     "lintian": "lintian",
     "man": "man-db",
     "nginx": "nginx-light",
