@@ -1,4 +1,4 @@
-"""Seven days of heartbeats: rows of an hour, bounded, that survive a restart."""
+"""Seven days of heartbeats: rows of ten minutes, bounded, that survive a restart."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from timecoin.masternodes.heartbeat import (
     sign_heartbeat,
 )
 from timecoin.masternodes.history import (
-    HOUR_MS,
-    KEPT_HOURS,
+    KEPT_ROWS,
     MAX_DROPPED,
+    ROW_MS,
     TABLE,
     History,
     Moment,
@@ -26,7 +26,7 @@ from timecoin.masternodes.history import (
 )
 
 SNAPSHOT = set_of(*(member(number) for number in (1, 2, 3)))
-FIRST_HOUR = 500_000
+FIRST_ROW = 500_000
 
 
 def attested(sequence: int, timestamp: int, number: int = 1) -> Attested:
@@ -49,46 +49,46 @@ class HistoryTests(SynchronousTestCase):
             else:
                 self.rows[record.table, record.key] = record.value
 
-    def moments(self, hour: int, number: int = 1) -> tuple[Moment, ...]:
-        return read_row(self.rows.get((TABLE, row_key(hour, key(number).public))))
+    def moments(self, span: int, number: int = 1) -> tuple[Moment, ...]:
+        return read_row(self.rows.get((TABLE, row_key(span, key(number).public))))
 
-    def test_heartbeats_of_an_hour_share_a_row(self) -> None:
-        start = FIRST_HOUR * HOUR_MS
+    def test_heartbeats_of_ten_minutes_share_a_row(self) -> None:
+        start = FIRST_ROW * ROW_MS
         self.note(attested(1, start))
         self.note(attested(2, start + 3_000))
-        self.note(attested(3, start + HOUR_MS))
+        self.note(attested(3, start + ROW_MS))
         witnesses = (self.index,)
         first = (Moment(1, start, 0, witnesses), Moment(2, start + 3_000, 0, witnesses))
-        self.assertEqual(self.moments(FIRST_HOUR), first)
-        self.assertEqual(self.moments(FIRST_HOUR + 1), (Moment(3, start + HOUR_MS, 0, witnesses),))
+        self.assertEqual(self.moments(FIRST_ROW), first)
+        self.assertEqual(self.moments(FIRST_ROW + 1), (Moment(3, start + ROW_MS, 0, witnesses),))
 
     def test_a_late_one_of_the_last_hour(self) -> None:
-        start = FIRST_HOUR * HOUR_MS
+        start = FIRST_ROW * ROW_MS
         self.note(attested(1, start))
-        self.note(attested(1, start + HOUR_MS, number=3))
-        self.note(attested(2, start + HOUR_MS - 1))
-        self.assertEqual([moment.sequence for moment in self.moments(FIRST_HOUR)], [1, 2])
+        self.note(attested(1, start + ROW_MS, number=3))
+        self.note(attested(2, start + ROW_MS - 1))
+        self.assertEqual([moment.sequence for moment in self.moments(FIRST_ROW)], [1, 2])
 
     def test_a_restart_goes_on_with_the_row(self) -> None:
-        start = FIRST_HOUR * HOUR_MS
+        start = FIRST_ROW * ROW_MS
         self.note(attested(1, start))
         self.history = History(Rows(self.rows))
         self.note(attested(2, start + 3_000))
-        self.assertEqual([moment.sequence for moment in self.moments(FIRST_HOUR)], [1, 2])
+        self.assertEqual([moment.sequence for moment in self.moments(FIRST_ROW)], [1, 2])
 
     def test_older_than_seven_days_goes(self) -> None:
-        for hour in range(KEPT_HOURS + 10):
-            self.note(attested(hour + 1, (FIRST_HOUR + hour) * HOUR_MS))
-        self.assertEqual(len(self.rows), KEPT_HOURS + 1)
-        self.assertEqual(self.moments(FIRST_HOUR + 8), ())
-        self.assertEqual(len(self.moments(FIRST_HOUR + 9)), 1)
+        for span in range(KEPT_ROWS + 10):
+            self.note(attested(span + 1, (FIRST_ROW + span) * ROW_MS))
+        self.assertEqual(len(self.rows), KEPT_ROWS + 1)
+        self.assertEqual(self.moments(FIRST_ROW + 8), ())
+        self.assertEqual(len(self.moments(FIRST_ROW + 9)), 1)
 
     def test_drops_a_bounded_number_at_a_time(self) -> None:
         for number in range(MAX_DROPPED + 5):
             self.rows[TABLE, row_key(7, number.to_bytes(32, "big"))] = b"\x90"
-        self.note(attested(1, FIRST_HOUR * HOUR_MS))
+        self.note(attested(1, FIRST_ROW * ROW_MS))
         self.assertEqual(len(self.rows), 6)
-        self.note(attested(2, (FIRST_HOUR + 1) * HOUR_MS))
+        self.note(attested(2, (FIRST_ROW + 1) * ROW_MS))
         self.assertEqual(len(self.rows), 2)
 
     @given(st.binary(max_size=100))

@@ -48,7 +48,7 @@ class MixedTiersRun:
             ),
         )
         self.rng = self.world.rng("mixed tiers")
-        self.invariants = Invariants(self.world, audited=1)
+        self.invariants = Invariants(self.world)
         self.owners = Owners(self.world)
         self.world.start()
         self.points: dict[int, Outpoint] = {}

@@ -1,7 +1,7 @@
-"""Seven days of verified heartbeats, in rows of one masternode and hour.
+"""Seven days of verified heartbeats, in rows of one masternode and ten minutes.
 
-The key is the hour since 1970 (u32, big-endian) and the voting key, so that what is too old stands
-first. Rows are no consensus data: they are written without a sync.
+The key counts ten minutes since 1970 (u32, big-endian), then comes the voting key: what is too old
+stands first. Rows are no consensus data: they are written without a sync.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from timecoin.masternodes.heartbeat import Attested
 from timecoin.masternodes.ports import HeartbeatRows
 
 TABLE = "heartbeats"
-HOUR_MS = 3_600_000
-KEPT_HOURS = 7 * 24
+ROW_MS = 600_000
+KEPT_ROWS = 7 * 24 * 6
 MAX_DROPPED = 1_000
 """Rows dropped at a time."""
 MAX_ROW_BYTES = 1_000_000
@@ -29,9 +29,9 @@ class Moment(Wire, frozen=True):
     witnesses: tuple[U32, ...]
 
 
-def row_key(hour: int, pubkey: bytes) -> bytes:
-    """The key of the row of ``pubkey`` and an hour."""
-    return hour.to_bytes(4, "big") + pubkey
+def row_key(span: int, pubkey: bytes) -> bytes:
+    """The key of the row of ``pubkey`` and one span of ten minutes."""
+    return span.to_bytes(4, "big") + pubkey
 
 
 def read_row(row: bytes | None) -> tuple[Moment, ...]:
@@ -40,20 +40,20 @@ def read_row(row: bytes | None) -> tuple[Moment, ...]:
 
 
 class History:
-    """Writes the rows; what it has of the running hour stays in memory."""
+    """Writes the rows; what it has of the running ten minutes stays in memory."""
 
     def __init__(self, rows: HeartbeatRows) -> None:
         self._rows = rows
-        self._hour = 0
+        self._span = 0
         self._current: dict[bytes, tuple[Moment, ...]] = {}
 
     def note(self, attested: Attested, snapshot: ActiveSet) -> list[Record]:
         """Enter a verified heartbeat; ``snapshot`` is avs of its tip_height."""
         heartbeat = attested.heartbeat
-        hour, pubkey = heartbeat.timestamp // HOUR_MS, heartbeat.pubkey
-        records = [] if hour <= self._hour else self._turn(hour)
-        key = row_key(hour, pubkey)
-        known = self._current.get(pubkey) if hour == self._hour else None
+        span, pubkey = heartbeat.timestamp // ROW_MS, heartbeat.pubkey
+        records = [] if span <= self._span else self._turn(span)
+        key = row_key(span, pubkey)
+        known = self._current.get(pubkey) if span == self._span else None
         if known is None:
             known = read_row(self._rows.get(key))
         index = {member: number for number, member in enumerate(snapshot.weights)}
@@ -64,15 +64,15 @@ class History:
             tuple(index[attestation.witness] for attestation in attested.attestations),
         )
         moments = (*known, moment)
-        if hour == self._hour:
+        if span == self._span:
             self._current[pubkey] = moments
         records.append(Record(TABLE, key, encode(moments), durable=False))
         return records
 
-    def _turn(self, hour: int) -> list[Record]:
-        """A new hour: drop what is older than seven days."""
-        self._hour, self._current = hour, {}
-        oldest = row_key(max(0, hour - KEPT_HOURS), b"")
+    def _turn(self, span: int) -> list[Record]:
+        """A new row for everybody: drop what is older than seven days."""
+        self._span, self._current = span, {}
+        oldest = row_key(max(0, span - KEPT_ROWS), b"")
         return [
             Record(TABLE, key, None, durable=False)
             for key in self._rows.keys_below(oldest, MAX_DROPPED)

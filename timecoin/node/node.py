@@ -16,7 +16,6 @@ from timecoin.consensus import events as consensus_events
 from timecoin.consensus.machine import Consensus
 from timecoin.consensus.ports import Ports
 from timecoin.consensus.seat import ConsensusSettings, Identity
-from timecoin.crypto.keys import VerifiedCache
 from timecoin.driver import Driver
 from timecoin.evidence import events as evidence_events
 from timecoin.evidence.machine import EvidencePool
@@ -81,7 +80,7 @@ class Node:
     def __init__(self, settings: NodeSettings, runtime: Runtime) -> None:
         genesis = settings.genesis
         claim_store(runtime.engine, genesis.hash)
-        self.verified = VerifiedCache(runtime.cache_salt, VERIFIED_SIGNATURES)
+        self.verified = runtime.verified
         verify = self.verified.check
         store = EngineChainStore(runtime.engine, settings.address_index)
         self.journal = journal = JournalStore(runtime.engine, runtime.offload)

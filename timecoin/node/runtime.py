@@ -8,6 +8,7 @@ from random import Random
 
 from twisted.internet.interfaces import IReactorTime
 
+from timecoin.crypto.keys import VerifiedCache
 from timecoin.p2p.ports import Network
 from timecoin.store.engine import Engine
 from timecoin.store.journalstore import Offload
@@ -24,7 +25,7 @@ class Runtime:
     engine: Engine
     offload: Offload
     """Runs a blocking function aside and then calls back."""
-    cache_salt: bytes
-    """Keys the cache of verified signatures, so that nobody can aim at its slots."""
+    verified: VerifiedCache
+    """Signatures found good; nodes of one simulator share it, since verifying is a pure function."""
     on_crash: Callable[[Exception], None]
     """Hears of an exception in a machine: our own bug; the node has stopped by then."""

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from timecoin import __version__
 from timecoin.consensus.seat import Identity
+from timecoin.crypto.keys import SALT_BYTES, VerifiedCache
 from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.entry import Verdict
 from timecoin.metrics.loopdelay import LoopProbe
@@ -34,7 +35,7 @@ from timecoin.node.log.levels import Levels
 from timecoin.node.log.output import LogOutput
 from timecoin.node.logs import NodeLog
 from timecoin.node.metering import count_events
-from timecoin.node.node import Node, NodeSettings
+from timecoin.node.node import VERIFIED_SIGNATURES, Node, NodeSettings
 from timecoin.node.offload import ThreadOffload
 from timecoin.node.preflight import STORE_DIRECTORY, Prepared
 from timecoin.node.progress import ReindexProgress, SyncProgress
@@ -54,7 +55,7 @@ from timecoin.wallet.sealing import Sealing
 from timecoin.wallet.service import WalletService
 
 AGENT = f"timecoin/{__version__}"
-SALT_BYTES = 32
+ENTROPY_BYTES = 32
 
 T = TypeVar("T")
 
@@ -187,7 +188,7 @@ def compose(
             network=peers,
             engine=engine,
             offload=offload,
-            cache_salt=os.urandom(SALT_BYTES),
+            verified=VerifiedCache(os.urandom(SALT_BYTES), VERIFIED_SIGNATURES),
             on_crash=on_crash,
         ),
     )
@@ -257,4 +258,4 @@ def _run_aside(work: Callable[[], T]) -> Deferred[T]:
 
 def _seeded(purpose: str) -> Random:
     """A generator for ``purpose`` that nobody can foretell."""
-    return Random(f"{os.urandom(SALT_BYTES).hex()}/{purpose}")
+    return Random(f"{os.urandom(ENTROPY_BYTES).hex()}/{purpose}")

@@ -14,6 +14,9 @@ from timecoin.node.wiring import observe
 from timecoin.quorum.statement import VoteKind, proposal_statement
 from timecoin.sim.world import SimNode, World
 
+OUTPUTS_A_BLOCK = 64
+"""A node walks its UTXO set once in so many blocks that this many outputs fall to each."""
+
 
 class InvariantBroken(AssertionError):
     """The node code broke a promise; the text says which and where."""
@@ -22,16 +25,12 @@ class InvariantBroken(AssertionError):
 class Invariants:
     """Watches a world; raises :class:`InvariantBroken` at the first broken promise."""
 
-    def __init__(
-        self, world: World, faulty: frozenset[bytes] = frozenset(), audited: int | None = None
-    ) -> None:
-        """``faulty``: voting keys of members that may sign what they like.
-
-        ``audited``: of how many nodes the whole UTXO set is walked at each block; None for all.
-        """
+    def __init__(self, world: World, faulty: frozenset[bytes] = frozenset()) -> None:
+        """``faulty``: voting keys of members that may sign what they like."""
         self._world = world
         self._faulty = faulty
-        self._audited = len(world.nodes) if audited is None else audited
+        self._next_walk = [0] * len(world.nodes)
+        """From which height on the whole UTXO set of each node is to be walked again."""
         self._hash_at: dict[int, bytes] = {}
         self._final_spender: dict[Outpoint, bytes] = {}
         self._signed: dict[tuple[bytes, int, int, int], bytes] = {}
@@ -51,9 +50,18 @@ class Invariants:
             raise InvariantBroken(
                 f"agreement: node {node.number} has {found.hex()} at {height}, not {agreed.hex()}"
             )
-        if node.number < self._audited and not node.running.views.audit().sound:
-            raise InvariantBroken(f"supply: node {node.number} at height {height}")
+        turn = height % len(self._world.nodes) == node.number
+        if turn and height >= self._next_walk[node.number]:
+            outputs = self._walk(node)
+            self._next_walk[node.number] = height + outputs // OUTPUTS_A_BLOCK
         self.blocks_checked += 1
+
+    def _walk(self, node: SimNode) -> int:
+        """Sum and root of all outputs in the node's store; how many there are."""
+        audit = node.running.views.audit()
+        if not audit.sound:
+            raise InvariantBroken(f"supply: node {node.number} at height {audit.height}")
+        return audit.outputs
 
     def _on_status(self, signal: StatusChanged) -> None:
         if not signal.status.finalized:
@@ -75,6 +83,7 @@ class Invariants:
         for node in self._world.nodes:
             if node.node is None:
                 continue
+            self._walk(node)
             for txid in final:
                 found = node.node.finality.status(txid)
                 if found is None or not found.status.finalized:

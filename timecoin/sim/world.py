@@ -9,7 +9,7 @@ from random import Random
 from timecoin import params
 from timecoin.consensus.seat import Identity
 from timecoin.crypto.hashing import hash160
-from timecoin.crypto.keys import SigningKey
+from timecoin.crypto.keys import SALT_BYTES, SigningKey, VerifiedCache
 from timecoin.crypto.vrf import vrf_public
 from timecoin.finality.events import StatusChanged
 from timecoin.ledger.genesis import Allocation, Genesis, GenesisValidator, genesis_utxos
@@ -17,7 +17,7 @@ from timecoin.ledger.transaction import Transaction
 from timecoin.masternodes.active_set import COLLATERAL_UNITS, Tier
 from timecoin.mempool.entry import Admission
 from timecoin.node.build import build_node
-from timecoin.node.node import Node, NodeSettings
+from timecoin.node.node import VERIFIED_SIGNATURES, Node, NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
 from timecoin.sim.clock import SimClock, SkewedClock
@@ -122,7 +122,7 @@ class SimNode:
             network=port,
             engine=self.engine,
             offload=offload,
-            cache_salt=world.rng(f"salt/{self.number}").randbytes(32),
+            verified=world.verified,
             on_crash=lambda error: world.crashed(self, error),
         )
         self._port = port
@@ -160,6 +160,7 @@ class World:
         self.trace = Trace(write)
         self.network = SimNetwork(self.clock, self.rng("network"), settings.quality, self.trace)
         self.users = Users(settings.users, self.rng("users"))
+        self.verified = VerifiedCache(bytes(SALT_BYTES), VERIFIED_SIGNATURES)
         voting = settings.nodes if settings.validators is None else settings.validators
         keyed = voting + settings.masternodes
         self.nodes = [

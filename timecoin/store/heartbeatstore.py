@@ -1,4 +1,4 @@
-"""The rows of verified heartbeats: read one by one, or in the order of their hours."""
+"""The rows of verified heartbeats: read one by one, or in the order of their time."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from tests.support import ledger_kit
 from tests.wallet.kit import entropy
 from timecoin.chain.commit import BlockConnected
 from timecoin.consensus.seat import Identity
+from timecoin.crypto.keys import SALT_BYTES, VerifiedCache
 from timecoin.crypto.vrf import vrf_public
 from timecoin.finality.events import StatusChanged
 from timecoin.ledger.connect import Coin
@@ -184,7 +185,7 @@ class RpcNode:
                 network=self._port,
                 engine=self.engine,
                 offload=offload,
-                cache_salt=bytes(32),
+                verified=net.verified,
                 on_crash=net.crashed,
             ),
         )
@@ -301,6 +302,7 @@ class RpcNet:
         )
         self.settings = NodeSettings(self.genesis)
         self.clock = SimClock(ledger_kit.GENESIS_TIME_MS / 1000)
+        self.verified = VerifiedCache(bytes(SALT_BYTES), 10_000)
         quality = LinkQuality(latency_ms=5, jitter_ms=0, loss_per_mille=0)
         self.network = SimNetwork(self.clock, Random(1), quality, Trace())
         self.nodes = [RpcNode(self, number, store) for number, store in enumerate(keystores)]

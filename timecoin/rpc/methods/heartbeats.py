@@ -8,7 +8,7 @@ from typing import Annotated
 from twisted.internet.interfaces import IReactorTime
 
 from timecoin.chain.views import ChainViews
-from timecoin.masternodes.history import HOUR_MS, KEPT_HOURS, Moment, read_row, row_key
+from timecoin.masternodes.history import KEPT_ROWS, ROW_MS, Moment, read_row, row_key
 from timecoin.masternodes.ports import HeartbeatRows
 from timecoin.rpc.condition import Condition
 from timecoin.rpc.errors import NOT_FOUND, RpcError
@@ -76,12 +76,10 @@ class HeartbeatMethods:
         kept. Error -5 when nobody is known by that name.
         """
         key, address = self._find(pubkey)
-        now_hour = self._condition.now_ms // HOUR_MS
+        newest = self._condition.now_ms // ROW_MS
         total, recent = 0, list[Moment]()
-        async for hour in in_turns(
-            self._clock, range(now_hour + 1, max(-1, now_hour - KEPT_HOURS), -1)
-        ):
-            moments = read_row(self._rows.get(row_key(hour, key)))
+        async for span in in_turns(self._clock, range(newest + 1, max(-1, newest - KEPT_ROWS), -1)):
+            moments = read_row(self._rows.get(row_key(span, key)))
             total += len(moments)
             recent += moments[::-1][: limit - len(recent)]
         return {
