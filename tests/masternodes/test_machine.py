@@ -474,6 +474,23 @@ class JoinTests(SynchronousTestCase):
         (join,) = joins(world.peers[2], world.now_ms)
         self.assertEqual((join.pubkey, join.stake), (key(1).public, b"s" * 36))
 
+    def test_the_wish_to_join_for_free_outlives_a_restart(self) -> None:
+        world = World(4)
+        outsider = set_of(*(member(n) for n in (1, 2, 3)))
+        for peer in world.peers.values():
+            peer.chain.joinable.add(key(4).public)
+        world.boot()
+        world.grow(outsider, [])
+        world.deliver(world.peers[4], JoinWith(b"p" * 20))
+        world.run(100)
+        world.kill(4)
+        world.run(2 * INTERVAL)
+        world.boot(4)
+        world.run(2 * INTERVAL)
+        (join,) = joins(world.peers[1], world.now_ms)
+        self.assertEqual((join.pubkey, join.stake), (key(4).public, b""))
+        self.assertEqual((join.payout_hash, join.vrf_proof), (b"p" * 20, b""))
+
     def test_a_forged_leave_is_charged_and_not_passed_on(self) -> None:
         world = World(4)
         world.boot()

@@ -46,12 +46,13 @@ class SubmitLeave:
 
 @dataclass(frozen=True, slots=True)
 class JoinWith:
-    """This masternode is to join, or to change its stake: the outpoint, or none for genesis.
+    """This masternode is to join, or to change its stake.
 
-    ``at_once`` False: only when its present membership is over.
+    ``way``: the outpoint of a stake; for a Free member the hash of its payout address; empty for
+    genesis. ``at_once`` False: only when its present membership is over.
     """
 
-    stake: bytes
+    way: bytes
     at_once: bool = True
 
 

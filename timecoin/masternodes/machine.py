@@ -138,8 +138,8 @@ class Masternodes:
                 return [] if active else self._beat_soon()
             case SubmitLeave(leave):
                 return self._take_leaves((leave,), None)
-            case JoinWith(stake, at_once):
-                chosen = [] if self._own is None else self._own.choose(stake, at_once)
+            case JoinWith(way, at_once):
+                chosen = [] if self._own is None else self._own.choose(way, at_once)
                 return [*chosen, *self._beat_soon()]
             case Restore(rows):
                 self._leaves.restore(rows)

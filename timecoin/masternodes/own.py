@@ -1,12 +1,14 @@
 """This node's own heartbeats, and what it asks for (PROTOCOL 4).
 
-Rows of the table ``masternodes``: ``s`` the last sequence number used, ``w`` the stake that its
-user has chosen (empty: membership by genesis), ``p`` a mark that this waits until its present
-membership is over, ``l`` one that it has left at its own wish.
+Rows of the table ``masternodes``: ``s`` the last sequence number used, ``w`` the way in that its
+user has chosen (an outpoint: a stake; 20 bytes: Free, the payout hash; empty: by genesis), ``p`` a
+mark that this waits until its present membership is over, ``l`` one that it has left at its own
+wish.
 """
 
 from __future__ import annotations
 
+from timecoin.crypto.hashing import PUBKEY_HASH_BYTES
 from timecoin.crypto.keys import SigningKey
 from timecoin.ledger.block import Block
 from timecoin.machine import Record
@@ -73,27 +75,29 @@ class OwnMasternode:
     def join(self, heartbeat: Heartbeat) -> Join | None:
         """The join that this masternode asks for with ``heartbeat``; None if it asks for none."""
         member = self.member()
-        for stake in self._ways(member):
+        for way in self._ways(member):
+            is_free = len(way) == PUBKEY_HASH_BYTES
             asked = sign_join(
                 self.key,
                 self._chain_id,
                 Attested(heartbeat, ()),
-                stake=stake,
+                stake=b"" if is_free else way,
+                payout_hash=way if is_free else b"",
                 vrf_seed=self._vrf_seed,
             )
             if self._chain.may_join(asked):
                 return asked
         return None
 
-    def choose(self, stake: bytes, at_once: bool = True) -> list[Record]:
-        """Its user wants it to join, or to change to ``stake`` (empty: by genesis).
+    def choose(self, way: bytes, at_once: bool = True) -> list[Record]:
+        """Its user wants it to join, or to change its stake; ``way`` is that of ``JoinWith``.
 
         ``at_once`` False: a membership that it has is not given up for that.
         """
-        self._wish, self._patient, self.has_left = stake, not at_once, False
+        self._wish, self._patient, self.has_left = way, not at_once, False
         patient = None if at_once else b""
         return [
-            Record(TABLE, _WISH, stake),
+            Record(TABLE, _WISH, way),
             Record(TABLE, _PATIENT, patient),
             Record(TABLE, _LEFT, None),
         ]

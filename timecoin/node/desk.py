@@ -49,6 +49,10 @@ class Desk:
         patient = founding and own is not None and own.weight > TIER_WEIGHT.get(tier, 0)
         self._node.driver.deliver(self._node.masternodes, JoinWith(stake, not patient))
 
+    def join_free(self, payout_hash: bytes) -> None:
+        """This node's own masternode shall join without a stake."""
+        self._node.driver.deliver(self._node.masternodes, JoinWith(payout_hash))
+
     def own_member(self) -> Member | None:
         """This node's own masternode in the active set of the tip."""
         chain = self._node.chain

@@ -139,6 +139,9 @@ class MasternodeDesk(Protocol):
         A genesis validator moves to less than its own weight only when its time is over.
         """
 
+    def join_free(self, payout_hash: bytes) -> None:
+        """This node's own masternode shall join without a stake."""
+
 
 class SyncReader(Protocol):
     """Port: whether this node is behind (``sync.machine.Sync``)."""

@@ -220,3 +220,35 @@ class FoundingTests(WalletTestCase):
         self.net.run_to_height(8)
         status = self.call("masternodestatus")
         self.assertEqual((status["status"], status["weight"]), ("active", 100))
+
+    def test_a_free_one_joins_earns_and_leaves(self) -> None:
+        self.net.run_to_height(1)
+        self.call("masternodeunstake")
+        self.net.run_to_height(4)
+        registered = self.call("masternoderegister", "free", STRANGER)
+        self.assertEqual((registered["txid"], registered["outpoint"]), (None, None))
+        self.assertEqual((registered["tier"], registered["collateral"]), ("free", 0))
+        self.assertEqual(registered["payout_address"], STRANGER)
+        self.net.run_to_height(9)
+        status = self.call("masternodestatus")
+        self.assertEqual((status["status"], status["tier"]), ("active", "free"))
+        self.assertEqual((status["weight"], status["eligible"]), (1, False))
+        self.assertGreater(status["rewards"], 0)
+        (listed,) = self.call("masternodelist", "free")["masternodes"]
+        self.assertEqual((listed["pubkey"], listed["payout_address"]), (status["pubkey"], STRANGER))
+        self.assertEqual((listed["collateral"], listed["outpoint"]), (0, None))
+        self.assertEqual(self.call("getavssnapshot")["total"], 200, "no quorum counts it")
+        self.assertEqual(self.call("masternodeunstake")["status"], "leaving")
+        self.net.run_to_height(12)
+        self.assertEqual(self.call("masternodestatus")["status"], "left")
+
+    def test_free_is_refused_to_who_has_weight_and_takes_nothing_but_payout(self) -> None:
+        self.net.run_to_height(1)
+        self.refused(INVALID_PARAMETER, "masternoderegister", "free", STRANGER)
+        self.call("masternodeunstake")
+        self.net.run_to_height(4)
+        for extra in ({"owner": STRANGER}, {"fund": STRANGER}, {"unlock_height": 9}):
+            self.refused(INVALID_PARAMETER, "masternoderegister", tier="free", **extra)
+        keys = {"pubkey": "aa" * 32, "vrf_pubkey": "bb" * 32}
+        self.refused(INVALID_PARAMETER, "masternoderegister", tier="free", **keys)
+        self.refused(NOT_FOUND, "masternoderegister", "free", "time1nonsense")

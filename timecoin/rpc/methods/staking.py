@@ -32,9 +32,10 @@ from timecoin.wallet.coins import Standing
 
 TIERS = {tier.name.lower(): tier for tier in COLLATERAL_UNITS}
 
-GENESIS = "genesis"
+FREE = Tier.FREE.name.lower()
+GENESIS = Tier.GENESIS.name.lower()
 
-TierText = Annotated[str, Text(choices=(*TIERS, GENESIS), label="tier")]
+TierText = Annotated[str, Text(choices=(*TIERS, FREE, GENESIS), label="tier")]
 OutpointText = Annotated[str, Text(max_chars=75, label="TXID:VOUT")]
 
 FROZEN = "stake-frozen"
@@ -91,11 +92,17 @@ class StakingMethods:
         masternode joins once the stake is in a block. A second stake changes the tier: the
         masternode moves to it, masternodeunstake returns the first. A genesis validator keeps its
         own weight, if that is more, until it expires; the tier genesis takes no stake and brings
-        one back that has left. Errors: -5 address, -6 funds, -8 this node is no masternode, -13
-        passphrase needed, -28 catching up.
+        one back that has left. The tier free takes no stake either, and nothing but payout: this
+        node joins while there are fewer Free members than staked ones, relays, and earns a little;
+        it has no vote and cannot propose. Errors: -5 address, -6 funds, -8 this node is no
+        masternode, -13 passphrase needed, -28 catching up.
         """
         if tier == GENESIS:
             return self._come_back()
+        if tier == FREE:
+            if unlock_height or any((owner, pubkey, vrf_pubkey, fund)):
+                raise RpcError(INVALID_PARAMETER, "the tier free takes nothing but payout")
+            return self._join_free(payout)
         keys = self._keys(pubkey, vrf_pubkey)
         owner_hash = self._hash(owner, "stake owner")
         payout_hash = self._hash(payout, "masternode payout")
@@ -135,7 +142,8 @@ class StakingMethods:
         for an owner whose key is elsewhere; the masternode leaves (if it is this node), and hex
         with its prevtxs returns the stake to that address, to be signed where the key is and sent
         then. Without an outpoint this node's own masternode leaves and nothing is spent: status is
-        leaving; masternoderegister brings it back, with tier genesis if it was a founding one.
+        leaving; masternoderegister brings it back, with tier genesis if it was a founding one, or
+        with tier free.
         Errors: -4 the owner's key is not the wallet's, -5 no such stake, -8 this node is no member,
         -13 passphrase needed.
         """
@@ -180,6 +188,23 @@ class StakingMethods:
         keys = self._keys(None, None)
         self._desk.join_with(b"", Tier.GENESIS)
         return {"txid": None, "outpoint": None, "tier": GENESIS, "pubkey": keys.voting.hex()}
+
+    def _join_free(self, payout: str | None) -> Json:
+        """This node's own masternode joins without a stake, unless it has one that counts."""
+        keys = self._keys(None, None)
+        member = self._desk.own_member()
+        if member is not None and member.staked:
+            raise RpcError(INVALID_PARAMETER, "it has a stake that counts: masternodeunstake first")
+        payout_hash = self._hash(payout, "masternode payout")
+        self._desk.join_free(payout_hash)
+        return {
+            "txid": None,
+            "outpoint": None,
+            "tier": FREE,
+            "collateral": amount_json(0),
+            "pubkey": keys.voting.hex(),
+            "payout_address": encode_address(self._purse.network, payout_hash),
+        }
 
     def _keys(self, pubkey: bytes | None, vrf_pubkey: bytes | None) -> _Keys:
         if (pubkey is None) != (vrf_pubkey is None):
