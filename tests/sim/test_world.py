@@ -54,6 +54,13 @@ class RunTests(SynchronousTestCase):
     def test_one_seed_one_digest_whatever_the_hash_seed(self) -> None:
         self.assertEqual(digest("1"), digest("2"))
 
+    def test_a_good_signature_is_checked_once_for_all_nodes(self) -> None:
+        world = World(1, WorldSettings(nodes=4))
+        world.start()
+        world.run(25)
+        self.assertGreater(world.verified.accepted, 0)
+        self.assertGreaterEqual(world.verified.remembered, 2 * world.verified.accepted)
+
     def test_another_seed_another_digest(self) -> None:
         digests = {
             simulate(seed, WorldSettings(), 1, 3, lambda *progress: None).digest
