@@ -15,6 +15,11 @@ SEEDS ?= 1..50
 PROFILES ?= lan wan chaos byzantine
 SIM_OPTIONS ?= --minutes 3 --payments 20 --jobs 2
 
+# `make sim-long`, on top of that: the seeds of each profile, and one run of so many virtual hours.
+LONG_SEEDS ?= 1..1250
+LONG_HOURS ?= 72
+LONG_PAYMENTS ?= 5000
+
 # `make fuzz`: what is fuzzed, and for how long each.
 FUZZ_TARGETS ?= wire frames rpc json config genesis scripts texts
 FUZZ_SECONDS ?= 60
@@ -25,7 +30,7 @@ TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev git haproxy ipro
   lintian man-db nginx-light openssh-client prometheus python3-venv shellcheck systemd \
   systemd-container util-linux
 
-.PHONY: help install demo devnet test check-long lint format docs sim soak fuzz bench bench-rpc bench-capacity bench-heartbeats deb deb-test tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim sim-long soak fuzz bench bench-rpc bench-capacity bench-heartbeats deb deb-test tools pins clean
 
 help:
 	@echo "make demo        validators pay, finalize, stake, crash and recover on this machine"
@@ -33,6 +38,7 @@ help:
 	@echo "make test        the tests (TESTS=tests.crypto for a part of them)"
 	@echo "make check-long  the tests again, with those that take many minutes"
 	@echo "make sim         the simulator: faults of four profiles, 50 seeds each"
+	@echo "make sim-long    5,000 seeds, and seven nodes for 72 virtual hours"
 	@echo "make fuzz        coverage-guided fuzzing of every decoder"
 	@echo "make soak        a devnet of three under payments for three minutes, watched for faults"
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
@@ -90,6 +96,12 @@ docs: install
 sim: install
 	@for profile in $(PROFILES); do \
 	  $(BIN)/timecoin-cli sim --profile $$profile --seeds $(SEEDS) $(SIM_OPTIONS) || exit 1; done
+
+# Hours of processor time. In the second part nodes restart daily and two partitions last minutes.
+sim-long: install
+	@$(MAKE) --no-print-directory sim SEEDS=$(LONG_SEEDS)
+	@$(BIN)/timecoin-cli sim --profile days --nodes 7 --minutes $$((60 * $(LONG_HOURS))) \
+	  --payments $(LONG_PAYMENTS)
 
 # The report is in .soak/soak.html. Longer, and over other nodes: timecoin-cli soak --help.
 soak: install

@@ -54,8 +54,17 @@ class Campaign:
         )
 
 
+Progress = Callable[[int, int, int], None]
+"""Hears of (virtual second, height, final payments) while a single seed runs."""
+
+
 def run_campaign(
-    campaign: Campaign, seeds: range, jobs: int, drop: str, trace_path: Path | None
+    campaign: Campaign,
+    seeds: range,
+    jobs: int,
+    drop: str,
+    trace_path: Path | None,
+    progress: Progress,
 ) -> None:
     """Run all ``seeds`` and print a summary; ``ClickException`` when a promise was broken."""
     dropped = _indexes(drop)
@@ -65,7 +74,9 @@ def run_campaign(
     done: list[Outcome] = []
     with ExitStack() as stack:
         if len(seeds) == 1:
-            outcomes: Iterator[Outcome] = iter([_run_here(campaign, seeds[0], dropped, trace_path)])
+            outcomes: Iterator[Outcome] = iter(
+                [_run_here(campaign, seeds[0], dropped, trace_path, progress)]
+            )
         else:
             pool = stack.enter_context(ProcessPoolExecutor(jobs))
             outcomes = pool.map(_run_seed, (campaign,) * len(seeds), seeds)
@@ -74,6 +85,7 @@ def run_campaign(
             if outcome.broken is None:
                 click.echo(
                     f"seed {outcome.seed}: height {outcome.height}, {outcome.final} final, "
+                    f"p50/p95/p99 {'/'.join(map(str, outcome.latency_ms))} ms, "
                     f"well after {outcome.healed_slots} slots, digest {outcome.digest[:16]}"
                 )
             else:
@@ -112,7 +124,11 @@ def _run_seed(campaign: Campaign, seed: int) -> Outcome:
 
 
 def _run_here(
-    campaign: Campaign, seed: int, dropped: tuple[int, ...], trace_path: Path | None
+    campaign: Campaign,
+    seed: int,
+    dropped: tuple[int, ...],
+    trace_path: Path | None,
+    progress: Progress,
 ) -> Outcome:
     plan = campaign.plan(seed)
     if dropped and max(dropped) >= len(plan.faults):
@@ -131,7 +147,7 @@ def _run_here(
             def write(line: str) -> None:
                 trace.write(line + "\n")
 
-        return run_plan(plan, write)
+        return run_plan(plan, write, progress)
 
 
 def _indexes(text: str) -> tuple[int, ...]:

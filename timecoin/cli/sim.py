@@ -94,7 +94,9 @@ def sim(
     if shrink:
         run_shrink(campaign, seed)
     else:
-        run_campaign(campaign, seeds or range(seed, seed + 1), jobs, drop, trace_path)
+        run_campaign(
+            campaign, seeds or range(seed, seed + 1), jobs, drop, trace_path, show_progress
+        )
 
 
 def _settings(

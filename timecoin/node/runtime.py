@@ -26,6 +26,6 @@ class Runtime:
     offload: Offload
     """Runs a blocking function aside and then calls back."""
     verified: VerifiedCache
-    """Signatures found good; nodes of one simulator share it, since verifying is a pure function."""
+    """Signatures found good. The nodes of a simulator share one: verifying is a pure function."""
     on_crash: Callable[[Exception], None]
     """Hears of an exception in a machine: our own bug; the node has stopped by then."""

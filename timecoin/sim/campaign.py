@@ -10,10 +10,12 @@ from timecoin.sim.byzantine import Byzantine, Faulty
 from timecoin.sim.faults import Faults
 from timecoin.sim.invariants import InvariantBroken, Invariants
 from timecoin.sim.profiles import Plan
+from timecoin.sim.run import percentiles
 from timecoin.sim.world import SimNode, World
 
 HEALED_SLOTS = 30
 """Slots after the last fault within which the honest nodes have to agree on everything."""
+MINUTE_MS = 60_000
 MIN_NEW_BLOCKS = 3
 """Blocks that a healed network has to make, to show that it goes on."""
 
@@ -26,15 +28,25 @@ class Outcome:
     broken: str | None
     """The promise that was broken; None when all held."""
     height: int = 0
+    """Of the honest nodes, the highest; none is lower by more than a block under way."""
     final: int = 0
+    latency_ms: tuple[int, int, int] = (0, 0, 0)
+    """p50, p95, p99 of payments that became final where they were submitted; faults included."""
     healed_slots: int = 0
     """Slots from the last fault until everything had come right."""
     digest: str = ""
 
 
-def run_plan(plan: Plan, write_trace: Callable[[str], None] | None = None) -> Outcome:
-    """Run ``plan`` once. A broken promise is in the outcome; a node that raises is one too."""
-    run = _Run(plan, write_trace)
+def run_plan(
+    plan: Plan,
+    write_trace: Callable[[str], None] | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> Outcome:
+    """Run ``plan`` once. A broken promise is in the outcome; a node that raises is one too.
+
+    ``progress`` hears of (virtual second, height, final payments) each virtual minute.
+    """
+    run = _Run(plan, write_trace, progress)
     try:
         slots = run.run()
     except InvariantBroken as error:
@@ -45,6 +57,7 @@ def run_plan(plan: Plan, write_trace: Callable[[str], None] | None = None) -> Ou
         broken=None,
         height=max(node.running.chain.tip_height for node in run.honest),
         final=len(world.final_txids()),
+        latency_ms=percentiles(world.latencies_ms()),
         healed_slots=slots,
         digest=world.trace.digest(),
     )
@@ -77,8 +90,14 @@ def shrink(plan: Plan, progress: Callable[[int, int], None]) -> Plan:
 class _Run:
     """One world on its way through a plan."""
 
-    def __init__(self, plan: Plan, write_trace: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        write_trace: Callable[[str], None] | None,
+        progress: Callable[[int, int, int], None] | None,
+    ) -> None:
         self._plan = plan
+        self._progress = progress
         self.world = World(plan.seed, plan.settings, write_trace)
         faulty = plan.faulty
         self.honest = [node for node in self.world.nodes if node.number not in faulty]
@@ -94,13 +113,23 @@ class _Run:
             world.network.tampers[world.nodes[number].node_id] = self._byzantine(number, names)
         world.start()
         self._faults.schedule(plan.faults)
-        end_ms = world.now_ms() + plan.minutes * 60_000
+        end_ms = world.now_ms() + plan.minutes * MINUTE_MS
         for _ in range(plan.payments):
-            moment_ms = world.now_ms() + self._rng.randrange(plan.minutes * 60_000)
+            moment_ms = world.now_ms() + self._rng.randrange(plan.minutes * MINUTE_MS)
             world.clock.callLater((moment_ms - world.now_ms()) / 1000, self._pay)
         last_ms = max((fault.at_ms + fault.for_ms for fault in plan.faults), default=0)
-        self._advance(max(end_ms, world.now_ms() + last_ms) - world.now_ms())
+        start_ms = world.now_ms()
+        left_ms = max(end_ms - start_ms, last_ms)
+        while left_ms > 0:
+            self._advance(min(left_ms, MINUTE_MS))
+            left_ms -= MINUTE_MS
+            self._report((world.now_ms() - start_ms) // 1000)
         return self._heal()
+
+    def _report(self, second: int) -> None:
+        if self._progress is not None:
+            heights = [node.node.chain.tip_height for node in self.honest if node.node is not None]
+            self._progress(second, max(heights, default=0), len(self.world.final_txids()))
 
     def _advance(self, ms: int) -> None:
         try:

@@ -28,6 +28,7 @@ MAX_NODES = 7
 FIRST_FAULT_MS = 5_000
 LONGEST_FAULT_MS = 40_000
 MAX_KEPT_BATCHES = 4
+MINUTES_A_DAY = 1_440
 MAX_BEHAVIOURS = 3
 """Faults of one faulty node."""
 
@@ -46,6 +47,11 @@ class Profile:
     skews: int = 0
     max_skew_ms: int = 0
     full_disks: int = 0
+    restarts_a_day: int = 0
+    """How often a day a node ends on the average, beside ``crashes``."""
+    long_partitions: int = 0
+    """How many partitions there are in all, beside ``partitions``."""
+    longest_fault_ms: int = LONGEST_FAULT_MS
     double_spends: int = 10
     """Of a hundred payments, how many are two spends of one coin."""
     byzantine: bool = False
@@ -68,6 +74,7 @@ PROFILES: dict[str, Profile] = {
         full_disks=50,
         double_spends=30,
     ),
+    "days": Profile((5, 40), 1, restarts_a_day=1, long_partitions=2, longest_fault_ms=600_000),
     "byzantine": Profile((5, 60), 5, crashes=20, one_ways=30, double_spends=30, byzantine=True),
 }
 
@@ -173,12 +180,16 @@ def _draw_faults(profile: Profile, rng: Random, nodes: int, minutes: int) -> tup
         (profile.skews, skew),
         (profile.full_disks, full),
     ]
-    found: list[Fault] = []
+    counts: list[tuple[int, Callable[[int, int], Fault]]] = []
     for rate, draw in kinds:
         expected = rate * minutes
-        count = expected // 100 + (rng.randrange(100) < expected % 100)
+        counts.append((expected // 100 + (rng.randrange(100) < expected % 100), draw))
+    counts.append((profile.restarts_a_day * nodes * minutes // MINUTES_A_DAY, crash))
+    counts.append((profile.long_partitions, partition))
+    found: list[Fault] = []
+    for count, draw in counts:
         for _ in range(count):
             at_ms = rng.randrange(FIRST_FAULT_MS, max(FIRST_FAULT_MS + 1, end_ms))
-            for_ms = 1 + rng.randrange(min(LONGEST_FAULT_MS, max(1, end_ms - at_ms)))
+            for_ms = 1 + rng.randrange(min(profile.longest_fault_ms, max(1, end_ms - at_ms)))
             found.append(draw(at_ms, for_ms))
     return tuple(sorted(found, key=lambda fault: fault.at_ms))

@@ -37,6 +37,11 @@ def percentile(ordered: list[int], per_cent: int) -> int:
     return ordered[(len(ordered) - 1) * per_cent // 100] if ordered else 0
 
 
+def percentiles(ordered: list[int]) -> tuple[int, int, int]:
+    """p50, p95 and p99 of a sorted list."""
+    return percentile(ordered, 50), percentile(ordered, 95), percentile(ordered, 99)
+
+
 def simulate(
     seed: int,
     settings: WorldSettings,
@@ -82,22 +87,13 @@ def simulate(
 
 def _report(world: World, invariants: Invariants, traffic: Traffic, payments: int) -> Report:
     final = world.final_txids()
-    latencies = sorted(
-        final_ms - world.accepted_ms[txid]
-        for txid in final
-        if (final_ms := world.final_ms.get((world.submitted_at[txid], txid))) is not None
-    )
     chain = world.nodes[0].running.chain
     return Report(
         heights=tuple(node.running.chain.tip_height for node in world.nodes),
         payments=payments,
         final=len(final),
         archived=sum(chain.archived(txid) is not None for txid in final),
-        latency_ms=(
-            percentile(latencies, 50),
-            percentile(latencies, 95),
-            percentile(latencies, 99),
-        ),
+        latency_ms=percentiles(world.latencies_ms()),
         frames=traffic.frames,
         messages_per_payment=traffic.of_payments // max(1, payments),
         messages_per_block=traffic.of_blocks // max(1, chain.tip_height),

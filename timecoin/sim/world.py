@@ -260,3 +260,11 @@ class World:
         """Submitted transactions that some node called final, in order of submission."""
         final = {txid for _, txid in self.final_ms}
         return tuple(txid for txid in self.submitted if txid in final)
+
+    def latencies_ms(self) -> list[int]:
+        """From acceptance to final at the node that accepted, of all final payments, sorted."""
+        return sorted(
+            final_ms - self.accepted_ms[txid]
+            for txid in self.final_txids()
+            if (final_ms := self.final_ms.get((self.submitted_at[txid], txid))) is not None
+        )
