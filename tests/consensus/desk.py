@@ -43,7 +43,7 @@ from timecoin.machine import (
     StartTimer,
     TimerFired,
 )
-from timecoin.quorum.certificate import BlockCertificate, BlockSignature
+from timecoin.quorum.certificate import BatchCertificate, BlockCertificate, BlockSignature
 from timecoin.quorum.snapshots import voter_index
 from timecoin.quorum.statement import VoteKind, proposal_statement
 from timecoin.signal import Signal
@@ -163,8 +163,11 @@ class Desk:
         timestamp_ms: int | None = None,
         transactions: Sequence[Transaction] = (),
         avs_changes: tuple[bytes, ...] = (),
+        certificates: tuple[BatchCertificate, ...] = (),
     ) -> Block:
-        return self.checked(index, slot, round_, timestamp_ms, transactions, avs_changes).block
+        return self.checked(
+            index, slot, round_, timestamp_ms, transactions, avs_changes, certificates
+        ).block
 
     def checked(
         self,
@@ -174,9 +177,10 @@ class Desk:
         timestamp_ms: int | None = None,
         transactions: Sequence[Transaction] = (),
         avs_changes: tuple[bytes, ...] = (),
+        certificates: tuple[BatchCertificate, ...] = (),
     ) -> FakeChecked:
         candidate = self.candidate(index, slot)
-        contents = FakeContents(tuple(transactions), avs_changes=avs_changes)
+        contents = FakeContents(tuple(transactions), certificates, avs_changes=avs_changes)
         return self.chain.assemble(
             contents,
             candidate.slot,

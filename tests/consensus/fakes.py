@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from timecoin.codec import Wire
+from timecoin.codec import Wire, encode
 from timecoin.consensus.ports import Contents, FindBody, MissingBodies, Tip
 from timecoin.consensus.sortition import SortitionError, check_candidate, next_seed
 from timecoin.crypto import vrf
@@ -21,6 +21,7 @@ from timecoin.params import ConsensusTiming, Network
 from timecoin.quorum.certificate import (
     BatchCertificate,
     BlockCertificate,
+    certificate_name,
     check_precommit_certificate,
 )
 from timecoin.quorum.snapshots import block_snapshots
@@ -183,7 +184,7 @@ class FakeChain:
         body = Body(
             reward=Transaction(1, (source,), (TxOutput(1, b"reward"),), 0, ((),)),
             entries=tuple(Entry(tx.txid, tx.wtxid) for tx in transactions),
-            certificates=(),
+            certificates=tuple(map(encode, contents.certificates)),
             resolutions=contents.resolutions,
             avs_changes=contents.avs_changes,
             evidence=contents.evidence,
@@ -251,9 +252,14 @@ class FakeArchive:
     object_to: Callable[[Block], FakeObjection | None] = lambda block: None
     asked: list[tuple[int, int, int]] = field(default_factory=list)
     banned: list[bytes] = field(default_factory=list)
+    waiting: tuple[BatchCertificate, ...] = ()
 
     def contents(self, now_ms: int, max_entries: int, max_bytes: int) -> FakeContents:
-        return FakeContents(tuple(self.pool[:max_entries]), resolutions=self.resolutions)
+        return FakeContents(tuple(self.pool[:max_entries]), self.waiting, self.resolutions)
+
+    def certificate(self, name: bytes) -> bytes | None:
+        held = (encode(certificate) for certificate in self.waiting)
+        return next((data for data in held if certificate_name(data) == name), None)
 
     def objection(
         self, block: Block, parent_height: int, judged_ms: int, now_ms: int

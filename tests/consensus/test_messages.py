@@ -23,7 +23,9 @@ from timecoin.consensus.messages import (
     MAX_VOTES,
     BlockVote,
     CandidateMessage,
+    GetProposedCertificates,
     Proposal,
+    ProposedCertificates,
     Votes,
     candidate_statement,
     vote_statement,
@@ -50,6 +52,8 @@ def samples() -> list[Wire]:
         Votes((ballot(0), ballot(1, kind=VoteKind.PRECOMMIT))),
         Proposal(1, 0, 0, slot, (candidate,), block, None, pubkey, bytes(64)),
         Proposal(1, 2, 1, slot, (), block, quorum, pubkey, bytes(64)),
+        GetProposedCertificates(7, bytes(32), (bytes(32),)),
+        ProposedCertificates(7, (b"certificate", b"other")),
         Place(7, 2),
         Broken(quorum, quorum),
     ]

@@ -332,7 +332,7 @@ class Forged(Case):
         block = Block(self.good.block.header, other.body)
         self.forged(
             msgspec.structs.replace(self.good, block=block),
-            "the body does not match the header",
+            "the entries do not match the header",
         )
         self.prepared(self.good)
 

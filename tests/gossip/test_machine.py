@@ -14,6 +14,7 @@ from timecoin.gossip import items
 from timecoin.gossip.items import item_id
 from timecoin.gossip.machine import (
     FETCH_MS,
+    FOLLOWERS_PER_SECOND,
     MAX_WANTED_PER_PEER,
     PUSH_PEERS,
     RELAY_MS,
@@ -107,6 +108,19 @@ class ReachTests(SynchronousTestCase):
         web.run(1_000)
         self.assert_reached(web, b"news")
         self.assertEqual(web.sent, {Rumour: peers, Announce: 9, Fetch: 9})
+
+    def test_announcements_to_many_followers_are_few_however_many_items_there_are(self) -> None:
+        followers, items_each_ms = 400, 5
+        web = Web(followers + 1, [(0, number) for number in range(1, followers + 1)])
+        web.lost = lambda source, target, message: source != name_of(0)
+        for at in range(200):
+            for number in range(items_each_ms):
+                web.say(0, LARGE + at.to_bytes(2, "big") + bytes([number]))
+            web.run(1)
+        web.lost = lambda source, target, message: False
+        # A fifth of a second's share, and the round under way.
+        self.assertLessEqual(web.sent[Announce], FOLLOWERS_PER_SECOND // 5 + followers)
+        self.assertGreater(web.sent[Announce], followers)
 
     def test_items_wait_for_company_in_one_announcement(self) -> None:
         web = Web(3, chain(3))
@@ -262,6 +276,18 @@ class BoundTests(SynchronousTestCase):
         self.assertEqual(len(held), items.MAX_ITEMS)
         held.of(b"late", items.KEEP_MS + 1)
         self.assertEqual(len(held), 1)
+
+    def test_who_takes_the_place_of_a_lost_peer_has_nothing_yet(self) -> None:
+        held = items.Items()
+        item = held.of(b"item", 0)
+        for name in (b"first", b"second"):
+            item.has |= held.bit(name)
+            item.given |= held.bit(name)
+        held.forget_peer(b"first")
+        self.assertEqual(held.bits([b"first"]), 0)
+        self.assertFalse((item.has | item.given) & held.bit(b"third"))
+        self.assertEqual(item.has, held.bit(b"second"))
+        self.assertEqual(held.bit(b"second") | held.bit(b"third"), 0b11)
 
     def test_a_lie_about_links_keeps_items_from_the_liar_only(self) -> None:
         web = Web(4, [(0, 1), (1, 2), (1, 3)], validators=4)

@@ -7,6 +7,7 @@ sent for it the :class:`Ballots`' work.
 from __future__ import annotations
 
 from timecoin.consensus import events
+from timecoin.consensus.assembly import Assembly
 from timecoin.consensus.ballots import Ballots
 from timecoin.consensus.candidates import Candidates
 from timecoin.consensus.messages import CandidateMessage
@@ -58,6 +59,7 @@ class Agreement:
         self.slots = Slots(self.tip, settings.slot_ms, settings.timing.collection_delay_ms)
         self.out: list[Effect] = []
         self.ballots = Ballots(seat, self.instance, self.candidates, self.out)
+        self.assembly = Assembly(self.height, seat.ports.archive.certificate)
         self._seat = seat
         self._retransmitting = False
         self._asked: dict[bytes, None] = {}

@@ -87,7 +87,7 @@ class Ballots:
         self._out.append(self._seat.journal.proposal(self.proposal))
         entries = len(block.body.entries)
         self._out.append(Emit(events.Proposing(height, round_, block.hash, entries)))
-        self._out.append(Spread(self.proposal))
+        self._out.append(Spread(self.proposal.compact))
         self._instance.offer(Offer(self.proposal, None, now_ms))
 
     def _fresh_block(self, turn: CandidateMessage, now_ms: int) -> Block:

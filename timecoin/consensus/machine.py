@@ -13,7 +13,14 @@ from timecoin.consensus.agreement import RETRANSMIT_TIMER, ROUND_TIMER, Agreemen
 from timecoin.consensus.early import Early
 from timecoin.consensus.intake import Intake, height_of
 from timecoin.consensus.journal import HEIGHTS_KEPT, Journal, Journaled, JournalError, read_rows
-from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, Votes
+from timecoin.consensus.messages import (
+    BlockVote,
+    CandidateMessage,
+    GetProposedCertificates,
+    Proposal,
+    ProposedCertificates,
+    Votes,
+)
 from timecoin.consensus.ports import Ports
 from timecoin.consensus.proposal import Offer
 from timecoin.consensus.round import Lock, Step, Valid
@@ -82,6 +89,8 @@ class Consensus:
             case LinkDown(peer):
                 self._seat.links.pop(peer, None)
                 self._early.forget(peer)
+                if self._agreement is not None:
+                    self._agreement.assembly.forget(peer)
                 return []
             case LinkUp(peer, masternode):
                 self._seat.links[peer] = masternode
@@ -105,6 +114,9 @@ class Consensus:
         if agreement is None:
             return []
         match event:
+            case Received(peer, GetProposedCertificates() | ProposedCertificates() as message):
+                if height_of(message) == agreement.height:
+                    self._intake(agreement).take(peer, message, now_ms)
             case Received(peer, CandidateMessage() | BlockVote() | Votes() | Proposal() as message):
                 if height_of(message) == agreement.height + 1:
                     self._early.keep(peer, message)
@@ -148,7 +160,8 @@ class Consensus:
         return self._outer_find(wtxid) if found is None else found
 
     def _intake(self, agreement: Agreement) -> Intake:
-        return Intake(agreement, self._seat.settings.chain_id, self._seat.ports.verify)
+        seat = self._seat
+        return Intake(agreement, seat.settings.chain_id, seat.ports.verify, seat.links)
 
     def _finish(self, agreement: Agreement, now_ms: int) -> list[Effect]:
         """Carry out what is due now, and hand over the effects."""
@@ -172,6 +185,7 @@ class Consensus:
     def _retransmit(self, agreement: Agreement, now_ms: int) -> None:
         if agreement.instance.step < Step.DECIDED:
             agreement.out.extend(Broadcast(m) for m in resend.periodic(agreement, now_ms))
+            self._intake(agreement).look_again()
             agreement.want_bodies(again=True)
             agreement.restart_retransmit()
 

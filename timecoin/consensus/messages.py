@@ -6,20 +6,24 @@ need them too.
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from timecoin import params
 from timecoin.codec import U8, U32, U64, Bytes32, Bytes64, Bytes80, Wire
 from timecoin.ledger.block import Block
-from timecoin.quorum.certificate import BlockCertificate
+from timecoin.quorum.certificate import BlockCertificate, certificate_name
 from timecoin.quorum.statement import VoteKind, precommit_statement, prepare_statement
 
 MAX_CANDIDATES = 1_024
 """Candidates that one proposal may carry."""
 MAX_VOTES = 1_024
 """Votes in one :class:`Votes`."""
+MAX_NAMES = 1_000
+"""Certificates that one message may ask for."""
 MAX_PROPOSAL_BYTES = params.MAX_BLOCK_BYTES + 500_000
 """Bound of an encoded proposal: its block, candidates and prepare quorum."""
 
@@ -59,6 +63,8 @@ class Proposal(Wire, frozen=True):
 
     ``valid_round`` is 0 for a fresh block; else ``valid_round - 1`` is the round of
     ``prepare_quorum``, and the block is byte for byte the one that was prepared there.
+
+    It travels as :attr:`compact`: in place of each certificate its name.
     """
 
     height: U64
@@ -70,6 +76,28 @@ class Proposal(Wire, frozen=True):
     prepare_quorum: BlockCertificate | None
     proposer: Bytes32
     signature: Bytes64
+
+    @functools.cached_property
+    def compact(self) -> Proposal:
+        """As it travels: most of those who get it hold its certificates."""
+        names = tuple(map(certificate_name, self.block.body.certificates))
+        body = replace(self.block.body, certificates=names)
+        return replace(self, block=Block(self.block.header, body))
+
+
+class GetProposedCertificates(Wire, frozen=True):
+    """Send these certificates of a proposed block."""
+
+    height: U64
+    block_hash: Bytes32
+    names: Annotated[tuple[Bytes32, ...], Meta(min_length=1, max_length=MAX_NAMES)]
+
+
+class ProposedCertificates(Wire, frozen=True):
+    """Certificates that were asked for, encoded as in the block."""
+
+    height: U64
+    certificates: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=MAX_NAMES)]
 
 
 def candidate_statement(chain_id: bytes, height: int, slot: int, vrf_proof: bytes) -> bytes:

@@ -56,10 +56,15 @@ class Offers:
 
     def block(self, block_hash: bytes) -> Block | None:
         """The proposed block with that hash, if it is at hand."""
+        proposal = self.proposal(block_hash)
+        return None if proposal is None else proposal.block
+
+    def proposal(self, block_hash: bytes) -> Proposal | None:
+        """A proposal of that block, if one is at hand."""
         for offers in self._rounds.values():
             for offer, _ in offers:
                 if offer.block.hash == block_hash:
-                    return offer.block
+                    return offer.proposal
         return None
 
     def block_hashes(self) -> list[bytes]:

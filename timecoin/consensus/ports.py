@@ -134,6 +134,9 @@ class Archive(Protocol):
     def contents(self, now_ms: int, max_entries: int, max_bytes: int) -> Payments:
         """What this node would archive now."""
 
+    def certificate(self, name: bytes) -> bytes | None:
+        """The encoded certificate of that name, if it waits here (``certificate_name``)."""
+
     def objection(
         self, block: Block, parent_height: int, judged_ms: int, now_ms: int
     ) -> Objection | None:

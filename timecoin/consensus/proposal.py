@@ -15,6 +15,7 @@ from timecoin.consensus.candidates import Candidates
 from timecoin.consensus.messages import Proposal
 from timecoin.consensus.ports import CheckedBlock, MissingBodies, Ports
 from timecoin.consensus.sortition import SortitionError
+from timecoin.crypto.hashing import HASH_BYTES
 from timecoin.ledger.block import Block
 from timecoin.ledger.rules import RuleBroken
 from timecoin.masternodes.active_set import ActiveSet
@@ -24,6 +25,15 @@ from timecoin.quorum.statement import proposal_statement
 
 class ProposalError(ValueError):
     """A proposal that nobody honest would send; the text says why."""
+
+
+def check_names(proposal: Proposal) -> None:
+    """``ProposalError`` unless ``proposal`` names each of its certificates once."""
+    names = proposal.block.body.certificates
+    if any(len(name) != HASH_BYTES for name in names):
+        raise ProposalError("a certificate that is no name")
+    if len(dict.fromkeys(names)) != len(names):
+        raise ProposalError("a certificate named twice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +86,8 @@ class Judge:
     def check_form(self, proposal: Proposal, now_ms: int) -> bool:
         """Whether to keep ``proposal``; False when its slot is too early or long past.
 
-        Merges the candidates that it carries. ``ProposalError`` when it is forged or malformed;
-        cheap checks come first.
+        Its certificates do not matter here: see :meth:`check_body`. Merges the candidates that it
+        carries. ``ProposalError`` when it is forged or malformed; cheap checks come first.
         """
         header = proposal.block.header
         if (proposal.height, header.height) != (self._tip.height + 1,) * 2:
@@ -100,9 +110,8 @@ class Judge:
         )
         if not self._ports.verify(proposal.proposer, statement, proposal.signature):
             raise ProposalError("bad signature")
-        body = proposal.block.body
-        if (body.root, body.entries_root) != (header.body_root, header.entries_root):
-            raise ProposalError("the body does not match the header")
+        if proposal.block.body.entries_root != header.entries_root:
+            raise ProposalError("the entries do not match the header")
         self._merge(proposal, now_ms)
         if proposal.prepare_quorum is not None:
             try:
@@ -115,6 +124,11 @@ class Judge:
             except CertificateError as error:
                 raise ProposalError(f"prepare quorum: {error}") from error
         return True
+
+    def check_body(self, proposal: Proposal) -> None:
+        """``ProposalError`` unless the whole body is the header's."""
+        if proposal.block.body.root != proposal.block.header.body_root:
+            raise ProposalError("the body does not match the header")
 
     def has_turn(self, proposal: Proposal) -> bool:
         """Whether the round is the proposer's, by all candidates known for the slot it names."""

@@ -22,7 +22,7 @@ def periodic(agreement: Agreement, now_ms: int) -> list[Wire]:
         messages.append(candidate)
     own = agreement.ballots.proposal
     if own is not None and own.round == agreement.instance.round:
-        messages.append(own)
+        messages.append(own.compact)
     messages.extend(_bundles(agreement.instance.votes.since(agreement.instance.round - 1)))
     return messages
 
@@ -35,7 +35,7 @@ def for_new_link(agreement: Agreement) -> list[Wire]:
     messages: list[Wire] = []
     if agreement.slots.newest is not None:
         messages.extend(agreement.candidates.ranking(agreement.slots.newest))
-    messages.extend(offer.proposal for offer in instance.offers.of(instance.round))
+    messages.extend(offer.proposal.compact for offer in instance.offers.of(instance.round))
     votes = instance.votes.since(instance.round - 1)
     if instance.valid is not None and instance.valid.quorum.round < instance.round - 1:
         quorum = instance.valid.quorum

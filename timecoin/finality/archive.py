@@ -263,6 +263,11 @@ class BlockArchive:
         held = {item.key: item for txid in txids for item in self._certificates.named(txid)[:1]}
         return tuple(self._custody.with_bodies(item) for item in tuple(held.values())[:MAX_MISSING])
 
+    def certificate(self, name: bytes) -> bytes | None:
+        """The certificate that waits here and whose encoding has the hash ``name``, encoded."""
+        held = self._certificates.of_name(name)
+        return None if held is None else encode(held.certificate)
+
     def ban_for(self, block: Block, transactions: Sequence[Transaction]) -> tuple[Record, ...]:
         """This node prepares ``block``: no receipt against its resolutions until that height is
         decided. The records belong into the write that makes the prepare durable.

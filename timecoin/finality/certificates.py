@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 
 from timecoin.finality.messages import SignedReceipt
 from timecoin.finality.parameters import MAX_CERTIFICATES_PER_TRANSACTION
-from timecoin.quorum.certificate import BatchCertificate, BatchVote, ReceiptSet
+from timecoin.quorum.certificate import (
+    BatchCertificate,
+    BatchVote,
+    ReceiptSet,
+    certificate_name,
+)
 
 CERTIFICATES = "certificates"
 """root | anchor (u64, big-endian) -> BatchCertificate."""
@@ -37,6 +42,8 @@ class Held:
     stored_ms: int
     size: int
     """Bytes of the certificate."""
+    name: bytes
+    """Their hash."""
     waiting: dict[bytes, int] = field(default_factory=dict)
     """Certified txids neither archived nor void, with their leaf index."""
     certified: dict[int, None] = field(default_factory=dict)
@@ -78,6 +85,7 @@ class Certificates:
 
     def __init__(self) -> None:
         self._held: dict[bytes, Held] = {}
+        self._hashed: dict[bytes, Held] = {}
         self._named: dict[bytes, dict[bytes, None]] = {}
 
     def __len__(self) -> int:
@@ -94,6 +102,10 @@ class Certificates:
     def of_key(self, key: bytes) -> Held | None:
         """The certificate with the row key ``key``."""
         return self._held.get(key)
+
+    def of_name(self, name: bytes) -> Held | None:
+        """The certificate whose bytes have the hash ``name``."""
+        return self._hashed.get(name)
 
     def named(self, name: bytes) -> tuple[Held, ...]:
         """The certificates of the batch root or certified, waiting txid ``name``."""
@@ -117,19 +129,23 @@ class Certificates:
         )
 
     def put(
-        self, certificate: BatchCertificate, certified: tuple[int, ...], size: int, now_ms: int
+        self, certificate: BatchCertificate, certified: tuple[int, ...], data: bytes, now_ms: int
     ) -> Held:
         """Hold ``certificate`` for the leaves ``certified``; one of the same batch is replaced.
 
+        ``data`` is its encoding.
         What it was known by before stays until it is closed, and stays closed after that.
         """
         held = self.get(certificate.anchor, certificate.root)
+        name = certificate_name(data)
         if held is None:
-            held = Held(certificate, now_ms, size)
+            held = Held(certificate, now_ms, len(data), name)
             self._held[held.key] = held
             self._named.setdefault(certificate.root, {})[held.key] = None
         fresh = tuple(leaf for leaf in certified if leaf not in held.certified)
-        held.certificate, held.size = certificate, size
+        self._hashed.pop(held.name, None)
+        held.certificate, held.size, held.name = certificate, len(data), name
+        self._hashed[name] = held
         held.certified.update(dict.fromkeys(fresh))
         for leaf in fresh:
             txid = certificate.leaves[leaf]
@@ -145,7 +161,7 @@ class Certificates:
             held.waiting.pop(txid, None)
             self._unname(txid, key)
             if not held.waiting:
-                del self._held[key]
+                del self._held[key], self._hashed[held.name]
                 self._unname(held.certificate.root, key)
                 ended.append(held)
         return tuple(ended)

@@ -120,7 +120,7 @@ class Custody:
             return [], None
         data = encode(certificate)
         is_new = self._certificates.get(certificate.anchor, certificate.root) is None
-        held = self._certificates.put(certificate, waiting, len(data), now_ms)
+        held = self._certificates.put(certificate, waiting, data, now_ms)
         if is_new:
             held.source, held.collector = source, source is None
         effects: list[Effect] = [Record(CERTIFICATES, held.key, data)]

@@ -327,6 +327,10 @@ class Finality:
         """Why this node must not prepare the fresh proposal ``block``, if so."""
         return self._parts.archive.objection(block, parent_height, judged_ms, now_ms)
 
+    def certificate(self, name: bytes) -> bytes | None:
+        """The encoded certificate of that name, if it waits here."""
+        return self._parts.archive.certificate(name)
+
     def ban_for(self, block: Block, transactions: Sequence[Transaction]) -> tuple[Record, ...]:
         """This node prepares ``block``; the records belong into the same durable write."""
         return self._parts.archive.ban_for(block, transactions)

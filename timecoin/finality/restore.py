@@ -145,7 +145,7 @@ def _restore_certificates(parts: Parts, read: Rows, now_ms: int) -> list[Effect]
         if not waiting:
             effects.append(Record(CERTIFICATES, key, None, durable=False))
             continue
-        held = parts.certificates.put(certificate, waiting, len(encode(certificate)), now_ms)
+        held = parts.certificates.put(certificate, waiting, encode(certificate), now_ms)
         for receipts in read.finals.pop(key, ()):
             parts.settlement.restore(held, receipts)
     for left_over in read.finals.values():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from timecoin.codec import Wire
 from timecoin.crypto.hashing import blake3_256
@@ -24,8 +25,10 @@ class Item:
 
     at_ms: int
     """When it was first heard of."""
-    has: dict[bytes, bool] = field(default_factory=dict)
-    """Peers that have the item or were told of it; True if this node has sent it whole."""
+    has: int = 0
+    """Peers that have the item or were told of it, by their bits (:meth:`Items.bit`)."""
+    given: int = 0
+    """Peers that this node has sent it whole."""
     heard: bool = False
     """Whether it has arrived, so that it need not be fetched."""
     message: Wire | None = None
@@ -40,6 +43,8 @@ class Items:
     def __init__(self) -> None:
         self._items: OrderedDict[bytes, Item] = OrderedDict()
         self._bytes = 0
+        self._bits: dict[bytes, int] = {}
+        self._free: list[int] = []
 
     def __len__(self) -> int:
         return len(self._items)
@@ -63,10 +68,33 @@ class Items:
         while self._bytes > MAX_BYTES:
             self._pop()
 
+    def bit(self, peer: bytes) -> int:
+        """The peer's bit in the bitmaps of items, until it is forgotten.
+
+        A thousand peers and many items: sets of names would take hundreds of megabytes.
+        """
+        bit = self._bits.get(peer)
+        if bit is None:
+            bit = self._bits[peer] = self._free.pop() if self._free else 1 << len(self._bits)
+        return bit
+
+    def bits(self, peers: Iterable[bytes]) -> int:
+        """The bits of those of ``peers`` that have one."""
+        found = 0
+        for peer in peers:
+            found |= self._bits.get(peer, 0)
+        return found
+
     def forget_peer(self, peer: bytes) -> None:
         """The link is gone; a new one begins with nothing told."""
+        bit = self._bits.pop(peer, 0)
+        if not bit:
+            return
+        self._free.append(bit)
         for item in self._items.values():
-            item.has.pop(peer, None)
+            if item.has & bit:
+                item.has ^= bit
+                item.given &= ~bit
 
     def held(self) -> list[tuple[bytes, Item]]:
         """The items that can be handed out, oldest first."""

@@ -3,7 +3,8 @@
 This node's own items are pushed to validators at once. Small ones of others go on in bundles, large
 ones are announced by their hash and fetched by who lacks them. A peer that is linked with an item's
 author gets it from there: between members that are all linked with each other nothing is relayed.
-Whoever has an item is not sent it again.
+Whoever has an item is not sent it again. What followers beyond a few are told of waits longer for
+company the more of them there are: the number of announcements a second is bounded, not of peers.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ PUSH_PEERS = 16
 """Peers without a voting key that an item is pushed to; the others are told of it."""
 RELAY_MS = 5
 """Items of others, and announcements, wait so long for company."""
+FOLLOWERS_PER_SECOND = 5_000
+"""Announcements to followers: with a thousand of them, each gets one in 200 ms at most."""
 TELL_LINKS_MS = 200
 """New links wait so long to be told together; lost ones are told at once."""
 FETCH_MS = 1_000
@@ -46,7 +49,7 @@ FETCH_MS = 1_000
 MAX_WANTED = 4_096
 """Items being fetched at a time."""
 MAX_WANTED_PER_PEER = 1_024
-RELAY, LINKS, LATE = "relay", "links", "late"
+RELAY, FOLLOWERS, LINKS, LATE = "relay", "followers", "links", "late"
 """Names of timers."""
 REPEATED_FETCH_POINTS = 5
 TOO_MANY_KEYS_POINTS = 10
@@ -78,6 +81,8 @@ class Gossip:
         """Peer -> ids that it will be told of together."""
         self._pushing: dict[bytes, dict[bytes, None]] = {}
         """Peer -> ids of small items that it will get together."""
+        self._telling: dict[bytes, None] = {}
+        """Ids of items that all followers which lack them will be told of together."""
         self._joined: dict[bytes, None] = {}
         """Voting keys newly linked that peers will be told of together."""
         self._running: dict[str, None] = {}
@@ -111,6 +116,8 @@ class Gossip:
     def _due(self, name: str, now_ms: int) -> list[Effect]:
         if name == RELAY:
             return self._relay()
+        if name == FOLLOWERS:
+            return self._tell_followers()
         if name == LATE:
             return self._late(now_ms)
         joined, self._joined = tuple(self._joined), {}
@@ -128,7 +135,7 @@ class Gossip:
         """A frame has come from ``peer``; whether it was passed on before and needs no look."""
         name = item_id(kind, payload)
         item = self._items.of(name, now_ms)
-        item.has.setdefault(peer, False)
+        item.has |= self._items.bit(peer)
         item.heard = True
         self._wanted.pop(name, None)
         return item.message is not None
@@ -145,31 +152,49 @@ class Gossip:
         item.author = what.author
         item.heard = True
         own = what.author is None and not item.has
-        item.has.update(dict.fromkeys(what.skip, False))
+        item.has |= self._items.bits(what.skip)
         self._items.hold(item, message, len(payload))
+        small = len(payload) <= PUSH_BYTES
         pushed: list[Effect] = []
-        strangers = 0
-        for peer in self._near.peers:
+        for peer in self._near.validators:
             if not self._lacks(peer, item):
                 continue
-            if own and self._near.is_validator(peer):
-                item.has[peer] = True
+            if own:
+                self._give(peer, item)
                 pushed.append(Send(peer, message))
-                continue
-            strangers += not self._near.is_validator(peer)
-            waits = self._announcing
-            if len(payload) <= PUSH_BYTES and strangers <= PUSH_PEERS:
-                waits = self._pushing
-            waits.setdefault(peer, {})[name] = None
+            else:
+                self._wait(peer, name, small)
+        followers = [peer for peer in self._near.followers if self._lacks(peer, item)]
+        if small:
+            for peer in followers[:PUSH_PEERS]:
+                self._wait(peer, name, True)
+            del followers[:PUSH_PEERS]
+        if followers:
+            self._telling[name] = None
         return pushed + self._relay_soon()
 
+    def _wait(self, peer: bytes, name: bytes, whole: bool) -> None:
+        waits = self._pushing if whole else self._announcing
+        waits.setdefault(peer, {})[name] = None
+
+    def _give(self, peer: bytes, item: Item) -> None:
+        bit = self._items.bit(peer)
+        item.has |= bit
+        item.given |= bit
+
     def _lacks(self, peer: bytes, item: Item) -> bool:
-        if peer in item.has:
+        if item.has & self._items.bit(peer):
             return False
         return item.author is None or not self._near.hears(peer, item.author)
 
     def _relay_soon(self) -> list[Effect]:
-        return self._start(RELAY, RELAY_MS) if self._announcing or self._pushing else []
+        effects: list[Effect] = []
+        if self._announcing or self._pushing:
+            effects += self._start(RELAY, RELAY_MS)
+        if self._telling:
+            pause_ms = len(self._near.peers) * 1_000 // FOLLOWERS_PER_SECOND
+            effects += self._start(FOLLOWERS, max(RELAY_MS, pause_ms))
+        return effects
 
     def _relay(self) -> list[Effect]:
         """Give each peer what has gathered for it, unless it has sent that itself meanwhile."""
@@ -181,10 +206,24 @@ class Gossip:
             for start in range(0, len(items), MAX_BUNDLED):
                 effects.append(Send(peer, self._bundle(items[start : start + MAX_BUNDLED])))
         for peer, names in announcing.items():
-            ids = tuple(name for name, _ in self._still_lacking(peer, names, whole=False))
-            for start in range(0, len(ids), MAX_IDS):
-                effects.append(Send(peer, Announce(ids[start : start + MAX_IDS])))
+            effects += self._announce(peer, names)
         return effects
+
+    def _tell_followers(self) -> list[Effect]:
+        """Tell the followers that lack them of what has gathered, those it was pushed to aside."""
+        telling, self._telling = self._telling, {}
+        effects: list[Effect] = []
+        for peer in self._near.followers:
+            pushing = self._pushing.get(peer, {})
+            effects += self._announce(peer, [name for name in telling if name not in pushing])
+        return effects
+
+    def _announce(self, peer: bytes, names: Iterable[bytes]) -> list[Effect]:
+        ids = tuple(name for name, _ in self._still_lacking(peer, names, whole=False))
+        return [
+            Send(peer, Announce(ids[start : start + MAX_IDS]))
+            for start in range(0, len(ids), MAX_IDS)
+        ]
 
     def _still_lacking(
         self, peer: bytes, names: Iterable[bytes], whole: bool
@@ -196,7 +235,9 @@ class Gossip:
             if item is None or item.message is None or peer not in self._near:
                 continue
             if self._lacks(peer, item):
-                item.has[peer] = whole
+                item.has |= self._items.bit(peer)
+                if whole:
+                    item.given |= self._items.bit(peer)
                 found.append((name, item.message))
         return found
 
@@ -212,7 +253,7 @@ class Gossip:
         for name in dict.fromkeys(ids):
             item = self._items.get(name)
             if item is not None and item.heard:
-                item.has.setdefault(peer, False)
+                item.has |= self._items.bit(peer)
                 continue
             if name not in self._wanted:
                 if len(self._wanted) >= MAX_WANTED or asked >= MAX_WANTED_PER_PEER:
@@ -220,7 +261,7 @@ class Gossip:
                 asked += 1
                 self._wanted[name] = _Wanted(now_ms, {peer: None})
                 names.append(name)
-            self._items.of(name, now_ms).has.setdefault(peer, False)
+            self._items.of(name, now_ms).has |= self._items.bit(peer)
         if not names:
             return []
         return [Send(peer, Fetch(tuple(names))), *self._start(LATE, FETCH_MS)]
@@ -232,9 +273,9 @@ class Gossip:
             item = self._items.get(name)
             if item is None or item.message is None:
                 continue
-            if item.has.get(peer):
+            if item.given & self._items.bit(peer):
                 return [*effects, Blame(peer, REPEATED_FETCH_POINTS, "fetched an item twice")]
-            item.has[peer] = True
+            self._give(peer, item)
             effects.append(Send(peer, item.message))
         return effects
 
@@ -249,8 +290,9 @@ class Gossip:
         by_peer: dict[bytes, list[bytes]] = {}
         for name in names:
             wanted, item = self._wanted[name], self._items.get(name)
-            others = () if item is None else item.has
-            peer = next((p for p in others if p not in wanted.asked and p in self._near), None)
+            has = 0 if item is None else item.has
+            others = (p for p in self._near.peers if has & self._items.bit(p))
+            peer = next((p for p in others if p not in wanted.asked), None)
             if peer is None:
                 del self._wanted[name]
                 continue
@@ -267,6 +309,7 @@ class Gossip:
 
     def _link_up(self, peer: bytes, masternode: bytes | None) -> list[Effect]:
         effects: list[Effect] = []
+        self._items.bit(peer)
         if self._near.add(peer, masternode) and masternode is not None:
             self._joined[masternode] = None
             effects += self._start(LINKS, TELL_LINKS_MS)

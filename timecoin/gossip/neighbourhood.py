@@ -22,9 +22,15 @@ class Neighbourhood:
         """All linked peers, oldest link first."""
         return tuple(self._key_of)
 
-    def is_validator(self, peer: bytes) -> bool:
-        """Whether ``peer`` has proved a voting key, staked or not."""
-        return self._key_of.get(peer) is not None
+    @property
+    def validators(self) -> list[bytes]:
+        """Linked peers that have proved a voting key, staked or not; oldest link first."""
+        return [peer for peer, key in self._key_of.items() if key is not None]
+
+    @property
+    def followers(self) -> list[bytes]:
+        """Linked peers without a voting key, oldest link first."""
+        return [peer for peer, key in self._key_of.items() if key is None]
 
     def keys_but(self, peer: bytes) -> tuple[bytes, ...]:
         """The voting keys proved on all links but that to ``peer``; at most one message full."""

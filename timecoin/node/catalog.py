@@ -11,7 +11,9 @@ from timecoin.consensus.messages import (
     MAX_PROPOSAL_BYTES,
     BlockVote,
     CandidateMessage,
+    GetProposedCertificates,
     Proposal,
+    ProposedCertificates,
     Votes,
 )
 from timecoin.finality.messages import (
@@ -108,6 +110,8 @@ MESSAGES: dict[int, Known] = {
     49: Known(Proposal, MAX_PROPOSAL_BYTES, Owner.CONSENSUS, spreads=True),
     50: Known(BlockVote, SMALL, Owner.CONSENSUS, spreads=True),
     51: Known(Votes, LISTS, Owner.CONSENSUS),
+    52: Known(GetProposedCertificates, LISTS, Owner.CONSENSUS),
+    53: Known(ProposedCertificates, MAX_PROPOSAL_BYTES, Owner.CONSENSUS),
     64: Known(TipAnnounce, SMALL, Owner.SYNC),
     65: Known(GetHeaders, SMALL, Owner.SYNC, rule=READS_DISK),
     66: Known(Headers, FRAME, Owner.SYNC, rule=PAGE),

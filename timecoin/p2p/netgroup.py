@@ -6,6 +6,7 @@ addresses at no cost, so a thousand of them must not weigh more than one.
 
 from __future__ import annotations
 
+import functools
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 IPV4_BYTES, IPV6_BYTES = 4, 16
@@ -43,6 +44,7 @@ def is_public(packed: bytes) -> bool:
     return ip_address(packed).is_global
 
 
+@functools.lru_cache(maxsize=4_096)  # asked for each link when the house is full
 def address_group(packed: bytes) -> bytes:
     """The network that a host stands in: /16 of IPv4, /32 of IPv6.
 

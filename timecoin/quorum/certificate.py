@@ -14,6 +14,7 @@ import msgspec
 
 from timecoin import params
 from timecoin.codec import U32, U64, Bytes32, Bytes64, Wire
+from timecoin.crypto.hashing import blake3_256
 from timecoin.crypto.keys import Verify
 from timecoin.crypto.merkle import merkle_root
 from timecoin.masternodes.active_set import ActiveSet
@@ -95,6 +96,11 @@ class BlockCertificate(Wire, frozen=True):
     round: U32
     block_hash: Bytes32
     signatures: tuple[BlockSignature, ...]
+
+
+def certificate_name(encoded: bytes) -> bytes:
+    """What a proposal names a certificate by: the hash of its bytes, votes included."""
+    return blake3_256(encoded)
 
 
 def check_leaves(leaves: Sequence[bytes]) -> None:
