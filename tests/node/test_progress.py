@@ -15,7 +15,7 @@ from timecoin.chain.headers import CheckedHeaders
 from timecoin.node.node import Node
 from timecoin.node.progress import SyncProgress
 from timecoin.signal import Signals
-from timecoin.sync.events import CatchingUp, CoinsSynced, HeadersSynced
+from timecoin.sync.events import CatchingUp, CoinsSynced, HeadersSynced, HistorySynced, UndoWanted
 
 
 class ProgressTests(SynchronousTestCase):
@@ -25,8 +25,12 @@ class ProgressTests(SynchronousTestCase):
         self.clock, self.terminal = Clock(), StringIO()
         self.chain = SimpleNamespace(tip_height=0)
         self.signals = Signals()
+        self.history = SimpleNamespace(first_body=301, lacks_undo=range(1, 301), whole=False)
         node = SimpleNamespace(
-            chain=self.chain, sync=SimpleNamespace(certified_height=400), signals=self.signals
+            chain=self.chain,
+            sync=SimpleNamespace(certified_height=400),
+            signals=self.signals,
+            history=self.history,
         )
         SyncProgress(cast(Node, node), self.clock, self.terminal)
         self.lines: list[str] = []
@@ -77,6 +81,28 @@ class ProgressTests(SynchronousTestCase):
         self.assertEqual(
             self.lines, ["headers up to 400", "headers up to 400, 7 unspent outputs loaded"]
         )
+
+    def test_blocks_behind_a_fast_start(self) -> None:
+        self.chain.tip_height = 400
+        self.clock.advance(11)
+        self.signals.publish(HistorySynced(()))
+        self.history.first_body = 1
+        self.history.lacks_undo = range(21, 301)
+        self.clock.advance(11)
+        self.signals.publish(UndoWanted())
+        self.history.lacks_undo, self.history.whole = range(0), True
+        self.signals.publish(UndoWanted())
+        self.assertEqual(
+            self.lines,
+            [
+                "blocks from 301 on are here, 25.0 % of history",
+                "all blocks are here, indexing 21 of 300",
+                "all blocks are here: history is whole",
+            ],
+        )
+        bars = self.terminal.getvalue().split("\r")
+        self.assertTrue(bars[0].startswith("[" + "#" * 7 + "." * 23 + "] blocks from 301"), bars)
+        self.assertEqual(bars[-1], "\x1b[K")
 
     def test_nothing_is_said_at_the_tip(self) -> None:
         for _ in range(100):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.chain.net import Net
 from timecoin.chain.commit import BlockConnected, Chain
 from timecoin.chain.headers import HeaderChain
+from timecoin.chain.history import History
 from timecoin.chain.loading import Loader
 from timecoin.codec import Wire, decode, encode
 from timecoin.ledger.transaction import Transaction
@@ -27,7 +28,9 @@ from timecoin.machine import (
 from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.params import MAX_FRAME_BYTES
 from timecoin.signal import Signal
+from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.engine import Engine
+from timecoin.store.historystore import EngineHistoryStore
 from timecoin.store.loadstore import EngineLoadStore
 from timecoin.sync.events import (
     BlockSynced,
@@ -36,10 +39,13 @@ from timecoin.sync.events import (
     CoinsSynced,
     HeadersStored,
     HeadersSynced,
+    HistoryStored,
+    HistorySynced,
     NewTip,
     SecondCertificate,
     SetBegun,
     SetWanted,
+    UndoWanted,
 )
 from timecoin.sync.machine import Sync
 
@@ -59,6 +65,7 @@ class Desk:
         chain: Chain,
         checkpoints: dict[int, bytes] | None,
         load_into: Engine | None,
+        old_blocks: bool,
     ) -> None:
         self.world = world
         self.name = name
@@ -67,15 +74,22 @@ class Desk:
         net = world.net
         self.headers = HeaderChain(net.genesis, chain._store, net.verify, chain.tip, checkpoints)
         self.loader = None
+        self.history = None
         if load_into is not None:
-            store = EngineLoadStore(load_into)
-            self.loader = Loader(net.genesis, chain, self.headers, store, wanted=True)
-        self.sync = Sync(chain, self.headers, self.find, self.loader)
+            assert isinstance(chain._store, EngineChainStore)
+            indexed = chain._store.indexes_addresses
+            loaded = EngineLoadStore(load_into, indexed)
+            self.loader = Loader(net.genesis, chain, self.headers, loaded, wanted=True)
+            if old_blocks:
+                added = EngineHistoryStore(load_into, chain._store, indexed)
+                self.history = History(net.genesis, added)
+        self.sync = Sync(chain, self.headers, self.find, self.loader, self.history)
         self.rewrite: Rewrite = lambda receiver, message: message
         self.serves_bodies = True
         self.bytes_per_ms = 0
         """How fast its line is; 0 takes no time for any size."""
         self._line_free_ms = 0
+        self.ended = False
         self.blamed: list[tuple[bytes, int, str]] = []
         self.signals: list[Signal] = []
         self.changes: list[bool] = []
@@ -86,6 +100,8 @@ class Desk:
         return self.bodies.get(wtxid) or self.chain.transaction(wtxid)
 
     def deliver(self, event: object) -> None:
+        if self.ended:
+            return
         self.carry_out(self.sync.handle(event, self.world.now_ms))
 
     def carry_out(self, effects: list[Effect]) -> None:
@@ -158,6 +174,14 @@ class Desk:
                 assert self.loader is not None
                 whole = self.loader.add(after, coins, last)
                 self.world.at(0, lambda: self.deliver(CoinsStored(whole)))
+            case HistorySynced(blocks):
+                assert self.history is not None
+                self.history.add(blocks)
+                self.world.at(0, lambda: self.deliver(HistoryStored()))
+            case UndoWanted():
+                assert self.history is not None
+                self.history.index()
+                self.world.at(0, lambda: self.deliver(HistoryStored()))
             case SecondCertificate(first, second):
                 self.signals.append(self.chain.record_fork(first, second))
 
@@ -191,9 +215,12 @@ class World:
         chain: Chain | None = None,
         checkpoints: dict[int, bytes] | None = None,
         load_into: Engine | None = None,
+        old_blocks: bool = False,
     ) -> Desk:
+        """``load_into``: it starts fast; ``old_blocks``: and fetches the rest afterwards."""
         key = name.encode().ljust(32, b"-")
-        desk = Desk(self, key, chain or self.net.chain(load_into), checkpoints, load_into)
+        chain = chain or self.net.chain(load_into)
+        desk = Desk(self, key, chain, checkpoints, load_into, old_blocks)
         self.desks[key] = desk
         return desk
 
@@ -208,6 +235,12 @@ class World:
         other.links.remove(one.name)
         one.deliver(LinkDown(other.name))
         other.deliver(LinkDown(one.name))
+
+    def end(self, desk: Desk) -> None:
+        """Its process is killed: it hears nothing and does nothing any more."""
+        for name in list(desk.links):
+            self.cut(self.desks[name], desk)
+        desk.ended = True
 
     def at(self, delay_ms: int, call: Callable[[], None]) -> None:
         self._order += 1

@@ -97,7 +97,7 @@ class World:
         return iter(sorted(self.coins.by_point.items()))
 
     @property
-    def first_body(self) -> int:
+    def first_undo(self) -> int:
         """The lowest height from which on every block is here."""
         return 1
 

@@ -204,6 +204,11 @@ class Chain:
         """The lowest height from which on this node has every body."""
         return self._store.first_body()
 
+    @property
+    def first_undo(self) -> int:
+        """The lowest height from which on this node can also tell what every block spent."""
+        return self._store.first_undo()
+
     def certificate(self, height: int) -> BlockCertificate | None:
         """The precommit certificate of the block at ``height``."""
         # Above the tip there may be headers already; no block of ours yet.

@@ -159,7 +159,13 @@ class ChainStore(HeaderStore, Protocol):
         """The block at ``height``; genesis has none."""
 
     def first_body(self) -> int:
-        """The lowest height from which on every body, transaction and undo is here."""
+        """The lowest height from which on every body is here, with its transactions."""
+
+    def first_undo(self) -> int:
+        """The lowest height from which on all undo data is here too."""
+
+    def lacks_undo(self) -> range:
+        """The heights whose bodies may be here already, but not what their blocks spent."""
 
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of the block ``block_hash``, genesis included."""

@@ -83,6 +83,11 @@ class ChainViews:
         """The lowest height from which on every block is here whole."""
         return self._chain.first_body
 
+    @property
+    def first_undo(self) -> int:
+        """The lowest height from which on it is here also what every block spent."""
+        return self._chain.first_undo
+
     def block_hash(self, height: int) -> bytes | None:
         """The hash of the block at ``height``; the genesis hash at 0."""
         return self._chain.block_hash(height)

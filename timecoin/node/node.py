@@ -8,6 +8,7 @@ from timecoin import params
 from timecoin.chain.addresses import AddressViews
 from timecoin.chain.commit import Chain
 from timecoin.chain.headers import HeaderChain
+from timecoin.chain.history import History
 from timecoin.chain.loading import Loader
 from timecoin.chain.prune import Pruner
 from timecoin.chain.registry import Registry
@@ -41,6 +42,7 @@ from timecoin.quorum.tally import has_quorum
 from timecoin.signal import Signals
 from timecoin.store.chainstore import EngineChainStore
 from timecoin.store.heartbeatstore import HeartbeatStore
+from timecoin.store.historystore import EngineHistoryStore
 from timecoin.store.journalstore import JournalStore
 from timecoin.store.keys import JOURNAL
 from timecoin.store.loadstore import EngineLoadStore
@@ -155,11 +157,18 @@ class Node:
             EngineLoadStore(runtime.engine, settings.address_index),
             wanted=settings.snapshot_sync,
         )
+        # Who prunes has no use for old blocks; anybody else who lacks them fetches them.
+        self.history = (
+            None
+            if settings.prune
+            else History(genesis, EngineHistoryStore(runtime.engine, store, settings.address_index))
+        )
         self.sync = Sync(
             self.chain,
             self.headers,
             self.exchange.find,
             self.loader if settings.snapshot_sync else None,
+            self.history,
         )
         self.pruner = Pruner(store, settings.prune) if settings.prune else None
         self.signals = Signals()

@@ -10,7 +10,13 @@ from twisted.logger import Logger
 from timecoin.chain.commit import BlockConnected
 from timecoin.node.node import Node
 from timecoin.node.wiring import observe
-from timecoin.sync.events import CatchingUp, CoinsSynced, HeadersSynced
+from timecoin.sync.events import (
+    CatchingUp,
+    CoinsSynced,
+    HeadersSynced,
+    HistorySynced,
+    UndoWanted,
+)
 
 LINE_S = 10.0
 BAR_S = 0.5
@@ -63,14 +69,15 @@ class SyncProgress:
         observe(node, HeadersSynced, lambda _: self._tell())
         observe(node, CoinsSynced, self._loaded)
         observe(node, BlockConnected, self._connected)
+        observe(node, HistorySynced, lambda _: self._tell_history())
+        observe(node, UndoWanted, lambda _: self._tell_history())
 
     def _changed(self, change: CatchingUp) -> None:
         self._active = change.active
         self._began_s = self._line_s = self._clock.seconds()
         self._blocks = self._transactions = self._outputs = 0
-        if not change.active and self._terminal is not None:
-            self._terminal.write("\x1b[K")  # the rest of the bar
-            self._terminal.flush()
+        if not change.active:
+            self._clear()
 
     def _loaded(self, page: CoinsSynced) -> None:
         self._outputs += len(page.coins)
@@ -84,27 +91,47 @@ class SyncProgress:
         self._tell()
 
     def _tell(self) -> None:
-        if not self._active:
+        if self._active:
+            self._say(self.share, self.text())
+
+    def _tell_history(self) -> None:
+        """What is fetched behind a fast start, while the node follows the tip."""
+        history, tip = self._node.history, self._node.chain.tip_height
+        if self._active or history is None:
             return
+        if history.whole:
+            _log.info("all blocks are here: history is whole")
+            self._clear()
+            return
+        first, lacking = history.first_body, history.lacks_undo
+        share = (tip - first + 1) / tip
+        text = f"blocks from {first} on are here, {100 * share:.1f} % of history"
+        if first == 1:
+            text = f"all blocks are here, indexing {lacking.start} of {lacking.stop - 1}"
+        self._say(share, text)
+
+    def _say(self, share: float, text: str) -> None:
+        """A bar twice a second, a line every ten seconds."""
         now_s = self._clock.seconds()
         if self._terminal is not None and now_s - self._bar_s >= BAR_S:
             self._bar_s = now_s
             # The carriage return lets a line of the log take the bar's place.
-            self._terminal.write(f"{self.bar()} {self.text()}\x1b[K\r")
+            self._terminal.write(f"{draw_bar(share)} {text}\x1b[K\r")
             self._terminal.flush()
         if now_s - self._line_s >= LINE_S:
             self._line_s = now_s
-            _log.info("{progress}", progress=self.text())
+            _log.info("{progress}", progress=text)
+
+    def _clear(self) -> None:
+        if self._terminal is not None:
+            self._terminal.write("\x1b[K")  # the rest of the bar
+            self._terminal.flush()
 
     @property
     def share(self) -> float:
         """How much of the known history is here, 0 to 1."""
         top = self._node.sync.certified_height
         return self._node.chain.tip_height / top if top else 1.0
-
-    def bar(self) -> str:
-        """A bar of fixed width."""
-        return draw_bar(self.share)
 
     def text(self) -> str:
         """Where it stands, how fast it goes, and how long it may take still."""

@@ -67,6 +67,16 @@ def wire(node: Node, network: Network) -> None:
             signals.publish(SetLoaded(node.chain.tip_height))
         deliver(node.sync, sync_events.CoinsStored(whole))
 
+    def history_synced(page: sync_events.HistorySynced) -> None:
+        assert node.history is not None
+        node.history.add(page.blocks)
+        deliver(node.sync, sync_events.HistoryStored())
+
+    def undo_wanted(_: sync_events.UndoWanted) -> None:
+        assert node.history is not None
+        node.history.index()
+        deliver(node.sync, sync_events.HistoryStored())
+
     def fetched(bodies: BodiesFetched) -> None:
         deliver(node.consensus, bodies)
         deliver(node.sync, bodies)
@@ -104,6 +114,8 @@ def wire(node: Node, network: Network) -> None:
     signals.subscribe(sync_events.HeadersSynced, headers_synced)
     signals.subscribe(sync_events.SetWanted, set_wanted)
     signals.subscribe(sync_events.CoinsSynced, coins_synced)
+    signals.subscribe(sync_events.HistorySynced, history_synced)
+    signals.subscribe(sync_events.UndoWanted, undo_wanted)
     signals.subscribe(sync_events.CatchingUp, catching_up)
     signals.subscribe(masternode_events.ClockChanged, clock_changed)
     signals.subscribe(sync_events.SecondCertificate, second_certificate)

@@ -14,6 +14,7 @@ from timecoin.ledger.connect import Coin
 from timecoin.ledger.transaction import Outpoint, Transaction
 from timecoin.store import keys
 from timecoin.store.engine import Engine, Row, StoreError
+from timecoin.store.keys import undo_mark
 
 _TOP_HEIGHT = 2**64 - 1
 _TOP_POSITION = 2**32 - 1
@@ -101,7 +102,12 @@ def _clear(engine: Engine) -> None:
 def _build(engine: Engine, store: ChainStore, tip_height: int) -> None:
     """Unspent outputs from the set, history from the blocks; the mark comes last."""
     index = AddressIndex(engine)
-    for height in range(store.first_body(), tip_height + 1):
+    lacking = store.lacks_undo()
+    if lacking:
+        # Whatever of them had been entered is gone: they are gone through again from the first one.
+        mark = undo_mark(range(1, lacking.stop))
+        engine.write([(keys.META, keys.META_LACKS_UNDO, mark)], sync=False)
+    for height in range(store.first_undo(), tip_height + 1):
         block, diff = store.block(height), store.undo(height)
         if block is None or diff is None:
             raise StoreError(f"the store has no block {height}: it is damaged")

@@ -18,7 +18,7 @@ from timecoin.quorum.certificate import BlockCertificate
 from timecoin.store import keys
 from timecoin.store.addressindex import AddressIndex, settle_address_index
 from timecoin.store.engine import Engine, Row, StoreError
-from timecoin.store.keys import height_key, height_of_key
+from timecoin.store.keys import height_key, height_of_key, undo_mark
 
 T = TypeVar("T", bound=Wire)
 
@@ -45,6 +45,16 @@ class ForkRow(Wire, frozen=True):
 
     first: BlockCertificate
     second: BlockCertificate
+
+
+def transaction_rows(height: int, transactions: Sequence[Transaction]) -> list[Row]:
+    """The rows of what a block archives, ``transactions`` in their order, the reward last."""
+    rows: list[Row] = []
+    for position, tx in enumerate(transactions):
+        where = ArchivedRow(height, position, tx.wtxid)
+        rows.append((keys.TX, tx.wtxid, tx.encoded))
+        rows.append((keys.TXINDEX, tx.txid, encode(where)))
+    return rows
 
 
 class EngineChainStore:
@@ -94,6 +104,18 @@ class EngineChainStore:
         """See the port."""
         row = self._engine.get(keys.META, keys.META_FIRST_BODY)
         return 1 if row is None else height_of_key(row)
+
+    def first_undo(self) -> int:
+        """See the port."""
+        lacking = self.lacks_undo()
+        return lacking.stop if lacking else self.first_body()
+
+    def lacks_undo(self) -> range:
+        """See ``HistoryStore``."""
+        row = self._engine.get(keys.META, keys.META_LACKS_UNDO)
+        if row is None:
+            return range(0)
+        return range(height_of_key(row[:8]), height_of_key(row[8:]) + 1)
 
     def height_of(self, block_hash: bytes) -> int | None:
         """See the port."""
@@ -186,10 +208,7 @@ class EngineChainStore:
             (keys.UNDO, height, encode(UndoRow(diff.spent, diff.created))),
         ]
         transactions = (*update.transactions, block.body.reward)
-        for position, tx in enumerate(transactions):
-            where = ArchivedRow(block.height, position, tx.wtxid)
-            rows.append((keys.TX, tx.wtxid, tx.encoded))
-            rows.append((keys.TXINDEX, tx.txid, encode(where)))
+        rows += transaction_rows(block.height, transactions)
         rows += [(keys.UTXO, point, None) for point, _ in diff.spent]
         rows += [(keys.UTXO, point, encode(utxo)) for point, utxo in diff.created]
         if self._addresses is not None:
@@ -227,6 +246,12 @@ class EngineChainStore:
                 wtxids = (*(entry.wtxid for entry in body.entries), body.reward.wtxid)
                 rows += [(keys.TX, wtxid, None) for wtxid in wtxids]
             rows += [(keys.BODIES, number, None), (keys.UNDO, number, None)]
+        lacking = self.lacks_undo()
+        if lacking:
+            # What the rest of them spent was in the blocks that go; it can be found when those are
+            # back, if they ever are.
+            row = None if lacking.stop <= last + 1 else undo_mark(range(1, lacking.stop))
+            rows.append((keys.META, keys.META_LACKS_UNDO, row))
         self._engine.write(rows, sync=False)
 
     def record_fork(self, first: BlockCertificate, second: BlockCertificate) -> None:

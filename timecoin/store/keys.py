@@ -92,6 +92,9 @@ META_HEADERS = b"headers"
 """The height of the newest certified header that was added ahead of its block."""
 META_FIRST_BODY = b"first body"
 """The lowest height from which on all bodies are here; absent: 1."""
+META_LACKS_UNDO = b"lacks undo"
+"""Present while blocks that were added below the first body lack undo data: the first and the last
+such height (``chain.history``)."""
 META_LOADING = b"loading"
 """Present while the UTXO set is being loaded, and is not that of the tip: how far it is."""
 META_REINDEX = b"reindex"
@@ -108,3 +111,8 @@ def height_key(height: int) -> bytes:
 def height_of_key(key: bytes) -> int:
     """The inverse of :func:`height_key`."""
     return int.from_bytes(key, "big")
+
+
+def undo_mark(heights: range) -> bytes:
+    """The row of ``META_LACKS_UNDO`` for ``heights``, of which there is at least one."""
+    return height_key(heights[0]) + height_key(heights[-1])

@@ -24,7 +24,7 @@ from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Transaction
 from timecoin.store import keys
 from timecoin.store.addressindex import AddressIndex
-from timecoin.store.chainstore import ArchivedRow, EngineChainStore, UndoRow
+from timecoin.store.chainstore import EngineChainStore, UndoRow, transaction_rows
 from timecoin.store.engine import Engine, Row, StoreError
 from timecoin.store.keys import height_key
 
@@ -99,6 +99,7 @@ def reindex(engine: Engine, genesis: Genesis, address_index: bool, tell: Tell) -
             (keys.META, keys.META_TIP, height_key(height) + block_hash),
             (keys.META, keys.META_LTHASH, lthash.to_bytes()),
             (keys.META, keys.META_SUPPLY, supply.to_bytes(16, "big")),
+            (keys.META, keys.META_LACKS_UNDO, None),
             (*_MARK, None),
         ],
         sync=True,
@@ -156,10 +157,7 @@ def _rows(
     rows.append((keys.UNDO, number, encode(UndoRow(diff.spent, diff.created))))
     rows.append((keys.HEIGHTS, block.hash, number))
     archived = (*transactions, block.body.reward)
-    for position, tx in enumerate(archived):
-        where = ArchivedRow(block.height, position, tx.wtxid)
-        rows.append((keys.TX, tx.wtxid, tx.encoded))
-        rows.append((keys.TXINDEX, tx.txid, encode(where)))
+    rows += transaction_rows(block.height, archived)
     if address_index:
         rows += AddressIndex(engine).rows(block.height, address_changes(archived, diff))
     return rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from timecoin.chain.accept import CheckedBlock
 from timecoin.chain.headers import CheckedHeaders
+from timecoin.chain.history import OldBlock
 from timecoin.ledger.connect import Coin
 from timecoin.ledger.transaction import Outpoint
 from timecoin.quorum.certificate import BlockCertificate
@@ -35,6 +36,11 @@ class CoinsStored:
     the right one, None while there is more to come."""
 
     whole: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStored:
+    """The old blocks that were made known last are kept, or the undo data wanted is found."""
 
 
 # Signals.
@@ -76,6 +82,18 @@ class CoinsSynced(Signal):
     after: Outpoint
     coins: tuple[Coin, ...]
     last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySynced(Signal):
+    """Blocks just below the first body, as certified headers name them: to be kept."""
+
+    blocks: tuple[OldBlock, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UndoWanted(Signal):
+    """All bodies are here: what the next few of the old blocks spent is to be found."""
 
 
 @dataclass(frozen=True, slots=True)

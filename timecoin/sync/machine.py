@@ -28,9 +28,17 @@ from timecoin.machine import (
     TimerFired,
 )
 from timecoin.mempool.exchange import BodiesFetched
+from timecoin.sync.behind import HistoryFetch
 from timecoin.sync.blocks import BlockFetch
 from timecoin.sync.coins import CoinFetch
-from timecoin.sync.events import CatchingUp, CoinsStored, HeadersStored, NewTip, SetBegun
+from timecoin.sync.events import (
+    CatchingUp,
+    CoinsStored,
+    HeadersStored,
+    HistoryStored,
+    NewTip,
+    SetBegun,
+)
 from timecoin.sync.headers import HeaderFetch
 from timecoin.sync.line import EMPTY_POINTS, LIE_POINTS, UNREQUESTED_POINTS, Line
 from timecoin.sync.messages import (
@@ -42,8 +50,8 @@ from timecoin.sync.messages import (
     Headers,
     TipAnnounce,
 )
-from timecoin.sync.ports import SetLoader, SyncChain
-from timecoin.sync.requests import Purpose
+from timecoin.sync.ports import OldHistory, SetLoader, SyncChain
+from timecoin.sync.requests import Purpose, Request
 from timecoin.sync.serve import bodies_page, coins_page, headers_page
 
 ANNOUNCE_MS = 5_000
@@ -60,14 +68,19 @@ class Sync:
         headers: HeaderChain,
         find: FindBody,
         loader: SetLoader | None = None,
+        history: OldHistory | None = None,
     ) -> None:
-        """``loader``: start from a set of unspent outputs, if the chain is at genesis."""
+        """``loader``: start from a set of unspent outputs, if the chain is at genesis.
+
+        ``history``: what is fetched of the blocks before such a start, once it follows the tip.
+        """
         self._chain = chain
         self._headers = headers
         self._line = Line()
         self._header_fetch = HeaderFetch(chain, headers, self._line)
         self._block_fetch = BlockFetch(chain, headers, find, self._line)
         self._coin_fetch = CoinFetch(chain, headers, loader, self._line)
+        self._history_fetch = HistoryFetch(headers, history, find, self._line)
         self._past = PastSet(chain)
         self._active = False
         self._given_up = 0
@@ -110,10 +123,10 @@ class Sync:
                 return [*self._progress(), _go_on()]
             case CoinsStored(whole):
                 return self._coins_stored(whole, now_ms)
+            case HistoryStored():
+                return self._history_fetch.stored(now_ms)
             case BodiesFetched(wtxids):
-                if not self._block_fetch.found(wtxids):
-                    return []
-                return [*self._progress(), *self._advance(now_ms)]
+                return self._bodies_fetched(wtxids, now_ms)
             case TimerFired(name):
                 return self._timer(name, now_ms)
         return []
@@ -166,11 +179,24 @@ class Sync:
         if len(answer.items) > request.count:
             return [stop, *line.lie(peer, LIE_POINTS, "more than was asked for", now_ms)]
         if not answer.items:
-            reason = "announced a block that it does not have"
-            return [stop, *line.lie(peer, EMPTY_POINTS, reason, now_ms)]
+            return [stop, *self._nothing(request, now_ms)]
         if isinstance(answer, Bodies):
-            return [stop, *self._block_fetch.take(request, answer, now_ms)]
+            old = request.purpose is Purpose.HISTORY
+            fetch = self._history_fetch if old else self._block_fetch
+            return [stop, *fetch.take(request, answer, now_ms)]
         return [stop, *self._header_fetch.take(request, answer, now_ms)]
+
+    def _nothing(self, request: Request, now_ms: int) -> list[Effect]:
+        if request.purpose is Purpose.HISTORY:
+            return self._history_fetch.refused(request)
+        reason = "announced a block that it does not have"
+        return self._line.lie(request.peer, EMPTY_POINTS, reason, now_ms)
+
+    def _bodies_fetched(self, wtxids: tuple[bytes, ...], now_ms: int) -> list[Effect]:
+        behind = self._history_fetch.arrived()
+        if not self._block_fetch.found(wtxids):
+            return behind
+        return [*behind, *self._progress(), *self._advance(now_ms)]
 
     # progress
 
@@ -203,7 +229,7 @@ class Sync:
                 request = self._line.requests.late(number)
                 charged = [] if request is None else self._line.late(request, now_ms)
                 return [*charged, *self._advance(now_ms)]
-            case ("near",) | ("next",) | ("stalled",):
+            case ("near",) | ("next",) | ("stalled",) | ("behind",):
                 return self._advance(now_ms)
             case ("bodies",):
                 self._block_fetch.look_again()
@@ -235,6 +261,7 @@ class Sync:
             *self._header_fetch.fetch(self._active, now_ms),
             *self._coin_fetch.fetch(self._header_fetch.busy, now_ms),
             *([] if self._coin_fetch.holds_blocks else self._block_fetch.fetch(now_ms)),
+            *([] if self._active else self._history_fetch.fetch(now_ms)),
         ]
 
     def _settle(self, now_ms: int) -> list[Effect]:
@@ -253,7 +280,7 @@ class Sync:
 
 _PURPOSES: dict[type[Wire], tuple[Purpose, ...]] = {
     Headers: (Purpose.HEADERS, Purpose.PROBE),
-    Bodies: (Purpose.BODIES,),
+    Bodies: (Purpose.BODIES, Purpose.HISTORY),
     Coins: (Purpose.COINS,),
 }
 

@@ -64,3 +64,15 @@ class SetLoader(Protocol):
     @property
     def state(self) -> LoadState | None:
         """How far the load is; None when there is none."""
+
+
+class OldHistory(Protocol):
+    """Port: how far history behind the first body is (``chain.history.History``)."""
+
+    @property
+    def first_body(self) -> int:
+        """The lowest height from which on every body is here."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to be added."""

@@ -21,6 +21,8 @@ class Purpose(enum.Enum):
     """Compares histories at a height that we hold."""
     BODIES = "bodies"
     COINS = "coins"
+    HISTORY = "history"
+    """Bodies of blocks behind a fast start."""
 
 
 @dataclass(frozen=True, slots=True)

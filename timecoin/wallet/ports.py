@@ -24,8 +24,8 @@ class WalletChain(Protocol):
         """The whole UTXO set."""
 
     @property
-    def first_body(self) -> int:
-        """The lowest height from which on every block is here."""
+    def first_undo(self) -> int:
+        """The lowest height from which on every block is here, with what it spent."""
 
     def header(self, height: int) -> Header | None:
         """The header at ``height``, from 1 to the tip."""

@@ -63,7 +63,7 @@ class BlockReader:
         before, by another holder of the same words. ``LookupError`` for a damaged store.
         """
         # What a node that began with a later block, or prunes, does not have cannot be read.
-        self._book.skip_to(self._chain.first_body)
+        self._book.skip_to(self._chain.first_undo)
         while True:
             first, grown = self._book.next_height, False
             while (height := self._book.next_height) <= self._chain.tip_height:
@@ -82,8 +82,8 @@ class BlockReader:
         tip_height = self._chain.tip_height
         if not 1 <= first <= (tip_height if last is None else last) <= tip_height:
             raise ValueError(f"blocks {first} to {last} are not within 1 .. {tip_height}")
-        if first < self._chain.first_body:
-            raise ValueError(f"the blocks below {self._chain.first_body} are not here")
+        if first < self._chain.first_undo:
+            raise ValueError(f"the blocks below {self._chain.first_undo} are not here")
         if last is None:
             self._book.rewind(first)
             return self.catch_up()

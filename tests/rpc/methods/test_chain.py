@@ -135,6 +135,9 @@ class BlockTests(RpcTestCase):
         self.assertEqual(self.call("getblock", 0)["height"], 0)
         info = self.call("getblockchaininfo")
         self.assertEqual((info["pruned"], info["pruneheight"]), (True, 2))
+        blocks = info["blocks"]
+        self.assertEqual((info["history"]["first_block"], info["history"]["first_indexed"]), (2, 2))
+        self.assertAlmostEqual(float(info["history"]["share"]), (blocks - 1) / blocks, places=5)
 
     def test_verbosity_out_of_range(self) -> None:
         for verbosity in (3, -1):

@@ -102,11 +102,15 @@ class ChainMethods:
         """The state of the chain and of finality as this node sees it.
 
         p50_ms and p95_ms are measured here, from first sight of a transaction to final, over the
-        last 1,000; null before the first.
+        last 1,000; null before the first. history: from which block on every block is here, from
+        which on what it spent is known too (and addresses have their history), and the share of all
+        blocks; after a fast start both go down to 1.
         """
         tip, finality = self._views.tip, self._finality.statistics()
         best = self._condition.best_height
         progress = Decimal(tip.height) / best if best else Decimal(1)
+        first = self._views.first_body
+        here = Decimal(tip.height - first + 1) / tip.height if tip.height else Decimal(1)
         return {
             "chain": Network(self._genesis.network).label,
             "blocks": tip.height,
@@ -119,8 +123,13 @@ class ChainMethods:
             "verificationprogress": progress.quantize(PROGRESS_DECIMALS),
             "initialblockdownload": self._condition.catching_up,
             "size_on_disk": self._size_on_disk(),
-            "pruned": self._views.first_body > 1,
-            **({"pruneheight": self._views.first_body} if self._views.first_body > 1 else {}),
+            "pruned": first > 1,
+            **({"pruneheight": first} if first > 1 else {}),
+            "history": {
+                "first_block": first,
+                "first_indexed": self._views.first_undo,
+                "share": here.quantize(PROGRESS_DECIMALS),
+            },
             "supply": amount_json(self._views.supply_units),
             "consensus": CONSENSUS,
             "finality": {
