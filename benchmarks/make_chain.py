@@ -9,7 +9,7 @@ Each block archives so many payments under one certificate. The directory that i
 from __future__ import annotations
 
 import argparse
-import shutil
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,6 @@ COIN_UNITS = 1_000_000 * params.UNITS_PER_TIME
 START_MS = 1_700_000_000_000
 SLOT_MS = 10_000
 EXPIRY_HEIGHT = 2**32
-DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,20 +182,24 @@ def ensure_chain(blocks: int, payments: int, cache: Path) -> Path:
         pass
     # Rules that make another first block make another chain.
     place = cache / f"chain-{blocks}-{payments}-{first.tip_hash.hex()[:16]}"
-    if (place / DONE).exists():
+    if place.exists():
         return place
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    maker = Maker(payments)
-    (place / GENESIS_NAME).write_text(genesis_to_json(maker.genesis), "utf-8")
-    engine = RocksEngine(place / STORE_DIRECTORY)
-    chain = maker.open(engine)
-    began_s = time.monotonic()
-    for height in maker.grow(chain, blocks):
-        if height % 1_000 == 0:
-            print(f"  {height} of {blocks} blocks, {time.monotonic() - began_s:.0f} s", flush=True)
-    engine.close()
-    (place / DONE).touch()
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="chain-", dir=cache) as name:
+        made = Path(name) / place.name  # another process may be making the same one
+        made.mkdir()
+        maker = Maker(payments)
+        (made / GENESIS_NAME).write_text(genesis_to_json(maker.genesis), "utf-8")
+        engine = RocksEngine(made / STORE_DIRECTORY)
+        chain = maker.open(engine)
+        began_s = time.monotonic()
+        for height in maker.grow(chain, blocks):
+            if height % 1_000 == 0:
+                took_s = time.monotonic() - began_s
+                print(f"  {height} of {blocks} blocks, {took_s:.0f} s", flush=True)
+        engine.close()
+        if not place.exists():
+            made.rename(place)
     return place
 
 

@@ -118,6 +118,7 @@ def _scalar_bytes(scalar: int) -> bytes:
     return (scalar % _ORDER).to_bytes(32, "little")
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _is_strict_point(encoded: bytes) -> bool:
     """Canonical and in the prime-order subgroup, not the identity."""
     return bindings.crypto_core_ed25519_is_valid_point(encoded)

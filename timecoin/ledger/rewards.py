@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from timecoin import params
@@ -38,6 +39,7 @@ class Earner(Protocol):
         """False for Free members, which share a pool of their own."""
 
 
+@lru_cache(maxsize=64)
 def block_reward(base_units: int, staked_count: int) -> int:
     """``base * (1 + ln N)`` in units, floored once at the end; N = staked members of avs(h-1)."""
     if staked_count < 1:
