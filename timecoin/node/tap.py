@@ -181,6 +181,8 @@ class NodeService(OrderedMultiService):
         _log.failure("the node stops", Failure(error))
         if isinstance(error, JournalError):
             tell(f"the journal in {self._config.datadir} cannot be used: {error}")
+        elif isinstance(error, StoreError):
+            tell(f"the node stops: {error}")
         else:
             tell(f"internal error, the node stops: {type(error).__name__}: {error}")
         atexit.register(_exit_with_failure)

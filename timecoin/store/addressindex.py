@@ -88,15 +88,10 @@ def settle_address_index(engine: Engine, store: ChainStore, wanted: bool) -> Non
         return
     height, _ = tip
     _log.info("building the index of addresses up to block {height}", height=height)
-    _clear(engine)
+    for table in (keys.ADDRESS_UNSPENT, keys.ADDRESS_HISTORY):
+        engine.clear(table)
     _build(engine, store, height)
     _log.info("the index of addresses is built")
-
-
-def _clear(engine: Engine) -> None:
-    for table in (keys.ADDRESS_UNSPENT, keys.ADDRESS_HISTORY):
-        while found := [key for key, _ in islice(engine.scan(table), _BATCH_ROWS)]:
-            engine.write([(table, key, None) for key in found], sync=False)
 
 
 def _build(engine: Engine, store: ChainStore, tip_height: int) -> None:

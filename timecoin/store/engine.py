@@ -21,8 +21,19 @@ class DataDirectoryInUse(StoreError):
     """Another process holds the data directory."""
 
 
+class StoreDamaged(StoreError):
+    """What the disk gives back is not what was written: a checksum is wrong."""
+
+
+class StoreUnwritable(StoreError):
+    """The disk takes no write: it is full, read-only or broken. Nothing of that batch is there."""
+
+
 class Engine(Protocol):
-    """Port: an ordered key-value store with one keyspace a table."""
+    """Port: an ordered key-value store with one keyspace a table.
+
+    Rows that cannot be read are :class:`StoreDamaged`, never absent.
+    """
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """The value at ``key``, or None."""
@@ -42,6 +53,10 @@ class Engine(Protocol):
         without it a crash may lose the latest batches, never one of an older age than another
         that is kept.
         """
+
+    def clear(self, table: str) -> None:
+        """Delete all rows of ``table``, those that cannot be read among them; one of
+        ``keys.REBUILT``. Survives a power cut when the call returns."""
 
     def sync(self) -> None:
         """Make all earlier writes survive a power cut. Blocks; may run in a thread."""

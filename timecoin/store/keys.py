@@ -83,6 +83,9 @@ ADDED: Mapping[str, int] = {
 """Tables that came after the first layout, with the layout that brought them (``schema``): a store
 that is older gets them when it is opened."""
 
+REBUILT = (UTXO, UNDO, TXINDEX, HEIGHTS, ADDRESS_UNSPENT, ADDRESS_HISTORY)
+"""Tables that follow from the stored blocks; ``reindex`` replaces them."""
+
 META_SCHEMA = b"schema"
 META_GENESIS = b"genesis"
 META_TIP = b"tip"

@@ -49,6 +49,10 @@ class MemoryEngine:
         if sync:
             self.sync()
 
+    def clear(self, table: str) -> None:
+        """See :class:`timecoin.store.engine.Engine`."""
+        self.write([(table, key, None) for key in self._tables[table]], sync=True)
+
     def sync(self) -> None:
         """Batches written so far survive :meth:`crash`."""
         self._unsynced.clear()

@@ -9,7 +9,6 @@ anew: what a header commits to was, before it was stored.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 
 from twisted.logger import Logger
 
@@ -28,15 +27,6 @@ from timecoin.store.chainstore import EngineChainStore, UndoRow, transaction_row
 from timecoin.store.engine import Engine, Row, StoreError
 from timecoin.store.keys import height_key
 
-_BATCH_ROWS = 10_000
-_REBUILT = (
-    keys.UTXO,
-    keys.UNDO,
-    keys.TXINDEX,
-    keys.HEIGHTS,
-    keys.ADDRESS_UNSPENT,
-    keys.ADDRESS_HISTORY,
-)
 _MARK = (keys.META, keys.META_REINDEX)
 
 _log = Logger("timecoin.store")
@@ -58,6 +48,8 @@ def reindex(engine: Engine, genesis: Genesis, address_index: bool, tell: Tell) -
     """Rebuild everything up to the tip, and return how far it came; begun again it starts anew.
 
     ``StoreError`` for a store without its oldest blocks: there is nothing to rebuild from.
+    ``StoreDamaged`` when blocks cannot be read from the disk: what is written beside them would not
+    be safe either.
     """
     lacking = (keys.META_FIRST_BODY, keys.META_LOADING)
     if any(engine.get(keys.META, key) is not None for key in lacking):
@@ -70,9 +62,8 @@ def reindex(engine: Engine, genesis: Genesis, address_index: bool, tell: Tell) -
     if tip is None:
         return 0
     engine.write([(*_MARK, b"")], sync=True)
-    for table in _REBUILT:
-        while found := [key for key, _ in islice(engine.scan(table), _BATCH_ROWS)]:
-            engine.write([(table, key, None) for key in found], sync=False)
+    for table in keys.REBUILT:
+        engine.clear(table)
     height, block_hash = 0, genesis.hash
     lthash, supply = _begin(engine, genesis, address_index)
     while height < tip[0]:

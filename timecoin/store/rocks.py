@@ -1,19 +1,22 @@
 """RocksDB through rocksdict: a column family for each table, memory within fixed bounds.
 
-Three facts about the library shape this module. A write with ``sync`` holds the interpreter's
+Four facts about the library shape this module. A write with ``sync`` holds the interpreter's
 lock through the fsync, ``flush_wal`` does not: so a batch is written first and synced by the
 latter, which a thread may do. The directory's LOCK is freed only when every handle of a column
 family and every iterator is gone: so handles live in this class alone and a scan takes its rows
-page by page. Raw mode takes bytes only; the default would unpickle values from disk.
+page by page. Raw mode takes bytes only; the default would unpickle values from disk. Its iterators
+end silently at rows that cannot be read: where one ends, a cursor is asked for the reason.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Cache,
     ColumnFamily,
@@ -23,8 +26,14 @@ from rocksdict import (
     WriteBatch,
 )
 
-from timecoin.store.engine import DataDirectoryInUse, Row, StoreError
-from timecoin.store.keys import ADDED, TABLES
+from timecoin.store.engine import (
+    DataDirectoryInUse,
+    Row,
+    StoreDamaged,
+    StoreError,
+    StoreUnwritable,
+)
+from timecoin.store.keys import ADDED, META, META_REINDEX, REBUILT, TABLES
 
 _MIB = 1 << 20
 _BLOCK_CACHE_BYTES = 32 * _MIB
@@ -59,57 +68,100 @@ def _missing_tables(directory: Path, tables: Sequence[str], options: Options) ->
     """Those of ``tables`` that a store in ``directory`` lacks; none if there is no store yet."""
     if not (directory / "CURRENT").exists():
         return []
-    try:
+    with _telling(directory, "open"):
         found = Rdict.list_cf(str(directory), options)
-    except Exception as error:  # as in RocksEngine
-        raise StoreError(f"cannot open the store in {directory}: {error}") from error
     return [name for name in tables if name not in found]
+
+
+def _is_being_rebuilt(directory: Path, options: Options) -> bool:
+    """Whether tables that follow from the blocks may be missing: a crash came while they were
+    replaced."""
+    with _telling(directory, "open"):
+        database = Rdict(
+            str(directory),
+            options=options,
+            column_families={META: options},
+            access_type=AccessType.read_only(),
+        )
+        family = database.get_column_family(META)
+        marked = family.get(META_REINDEX) is not None
+        family.close()
+        database.close()
+    return marked
+
+
+@contextmanager
+def _telling(directory: Path, what: str) -> Iterator[None]:
+    """Gives errors of the library their kind."""
+    try:
+        yield
+    except Exception as error:
+        raise _named(directory, what, str(error)) from error
+
+
+def _named(directory: Path, what: str, text: str) -> StoreError:
+    """The library raises plain Exception: only its text tells."""
+    if "lock" in text.lower() and ("LOCK" in text or "No locks available" in text):
+        return DataDirectoryInUse(f"the data directory {directory} is in use by another process")
+    if text.startswith("Corruption"):
+        return StoreDamaged(f"the store in {directory} is damaged: {text}; ask timecoin-cli doctor")
+    kind = StoreUnwritable if what == "write" else StoreError
+    return kind(f"cannot {what} the store in {directory}: {text}")
 
 
 class RocksEngine:
     """The engine of a real node; one process at a time may have a directory open."""
 
-    def __init__(self, directory: Path, tables: Sequence[str] = TABLES) -> None:
+    def __init__(
+        self, directory: Path, tables: Sequence[str] = TABLES, read_only: bool = False
+    ) -> None:
         """Open or create the store in ``directory``.
 
-        :class:`DataDirectoryInUse` when another process has it; :class:`StoreError` when it
-        cannot be opened for another reason, such as a table this version does not know. A store
-        of an earlier layout gets the tables in ``keys.ADDED``, after which that version cannot open
-        it any more; one that lacks others is refused as it is.
+        ``read_only`` changes nothing there, takes no lock and sees the rows of this moment.
+
+        :class:`DataDirectoryInUse` when another process has it, :class:`StoreDamaged` when it
+        cannot be read; :class:`StoreError` when it cannot be opened for another reason, such as a
+        table this version does not know. A store of an earlier layout gets the tables in
+        ``keys.ADDED``, after which that version cannot open it any more, and one whose rebuild was
+        interrupted those of ``keys.REBUILT``; one that lacks others is refused as it is.
         """
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            if not read_only:
+                directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot create the data directory {directory}: {error}") from error
         options = _options(Cache(_BLOCK_CACHE_BYTES))
-        missing = _missing_tables(directory, tables, options)
-        if not ADDED.keys() >= set(missing):
+        missing = set(_missing_tables(directory, tables, options)) - ADDED.keys()
+        if missing and not (missing <= set(REBUILT) and _is_being_rebuilt(directory, options)):
+            names = ", ".join(sorted(missing))
             raise StoreError(
-                f"the store in {directory} has another layout (without {', '.join(missing)}): "
+                f"the store in {directory} has another layout (without {names}): "
                 "use the version that made it, or a new data directory"
             )
-        try:
+        with _telling(directory, "open"):
             self._db = Rdict(
-                str(directory), options=options, column_families=dict.fromkeys(tables, options)
+                str(directory),
+                options=options,
+                column_families=dict.fromkeys(tables, options),
+                access_type=AccessType.read_only() if read_only else AccessType.read_write(),
             )
-        except Exception as error:  # rocksdict raises plain Exception: only the text tells
-            text = str(error)
-            if "lock" in text.lower() and ("LOCK" in text or "No locks available" in text):
-                raise DataDirectoryInUse(
-                    f"the data directory {directory} is in use by another process"
-                ) from error
-            raise StoreError(f"cannot open the store in {directory}: {text}") from error
+        self._read_only = read_only
+        self._directory = directory
+        self._options = options
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
         for name in tables:
-            self._families[name] = self._db.get_column_family(name)
-            self._handles[name] = self._db.get_column_family_handle(name)
+            self._take(name)
         self._sync_lock = threading.Lock()
         self._open = True
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """See :class:`timecoin.store.engine.Engine`."""
-        value: bytes | None = self._families[table].get(key)
+        family = self._families[table]
+        try:
+            value: bytes | None = family.get(key)
+        except Exception as error:
+            raise _named(self._directory, "read", str(error)) from error
         return value
 
     def scan(
@@ -124,10 +176,24 @@ class RocksEngine:
                 if len(page) == _SCAN_PAGE_ROWS or not key.startswith(prefix):
                     break
                 page.append((key, value))
+            else:
+                self._check_end(table, page[-1][0] if page else start)
             yield from page
             if len(page) < _SCAN_PAGE_ROWS:
                 return
             start = page[-1][0] + b"\x00"
+
+    def _check_end(self, table: str, last: bytes) -> None:
+        """:class:`StoreDamaged` unless the table has no row behind ``last``."""
+        cursor = self._families[table].iter()
+        cursor.seek(last)
+        if cursor.valid() and cursor.key() == last:
+            cursor.next()
+        try:
+            cursor.status()
+        except Exception as error:
+            del cursor  # a traceback would keep it, and it the directory's LOCK
+            raise _named(self._directory, "read", str(error)) from error
 
     def write(self, rows: Sequence[Row], sync: bool) -> None:
         """See :class:`timecoin.store.engine.Engine`."""
@@ -137,16 +203,31 @@ class RocksEngine:
                 batch.delete(key, self._handles[table])
             else:
                 batch.put(key, value, self._handles[table])
-        self._db.write(batch)
+        with _telling(self._directory, "write"):
+            self._db.write(batch)
         if sync:
             self.sync()
+
+    def clear(self, table: str) -> None:
+        """See :class:`timecoin.store.engine.Engine`; the table is replaced by an empty one."""
+        del self._handles[table]
+        self._families.pop(table).close()
+        with _telling(self._directory, "write"):
+            self._db.drop_column_family(table)
+            self._db.create_column_family(table, self._options)
+        self._take(table)
+
+    def _take(self, table: str) -> None:
+        self._families[table] = self._db.get_column_family(table)
+        self._handles[table] = self._db.get_column_family_handle(table)
 
     def sync(self) -> None:
         """See :class:`timecoin.store.engine.Engine`; the interpreter is free meanwhile."""
         with self._sync_lock:
             if not self._open:
                 raise StoreError("the store is closed")
-            self._db.flush_wal(True)
+            with _telling(self._directory, "write"):
+                self._db.flush_wal(True)
 
     def close(self) -> None:
         """See :class:`timecoin.store.engine.Engine`; a second call does nothing."""
@@ -154,9 +235,13 @@ class RocksEngine:
             if not self._open:
                 return
             self._open = False
-            self._db.flush_wal(True)
-            self._handles.clear()
-            for family in self._families.values():
-                family.close()
-            self._families.clear()
-            self._db.close()
+            try:
+                if not self._read_only:
+                    with _telling(self._directory, "write"):
+                        self._db.flush_wal(True)
+            finally:
+                self._handles.clear()
+                for family in self._families.values():
+                    family.close()
+                self._families.clear()
+                self._db.close()

@@ -28,6 +28,8 @@ from timecoin.ledger.genesis import Allocation, genesis_to_json
 from timecoin.node.keyfiles import new_validator_keys, validator_key_path, write_validator_keys
 from timecoin.params import Network
 from timecoin.rpc.tls import VALID_DAYS, TlsFiles, ensure_certificate
+from timecoin.store import keys
+from timecoin.store.rocks import RocksEngine
 from timecoin.wallet.keystore import Keystore
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -267,3 +269,62 @@ class CommandTests(DoctorCase):
         told = {each["check"]: each for each in json.loads(ended.stdout)}
         self.assertEqual(told["genesis"]["state"], "fail")
         self.assertTrue(told["genesis"]["advice"])
+
+
+class StoreTests(DoctorCase):
+    """Of a node that does not run."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = self.datadir / "store"
+        engine = RocksEngine(self.store)
+        for table in (keys.UTXO, keys.BODIES):
+            rows = [(table, b"%04d" % number, table.encode() * 20) for number in range(200)]
+            engine.write(rows, sync=False)
+        engine.close()
+
+    def flip(self, table: str) -> None:
+        """Turn a bit of one row of ``table``, in its file."""
+        RocksEngine(self.store).close()  # from the log into files
+        for file in self.store.glob("*.sst"):
+            content = bytearray(file.read_bytes())
+            at = content.find(table.encode() * 20)
+            if at >= 0:
+                content[at] ^= 1
+                file.write_bytes(content)
+
+    def test_sound(self) -> None:
+        self.assertIn("400 rows", self.one("store", State.OK).detail)
+        shutil.rmtree(self.store)
+        self.assertIn("will be made", self.one("store", State.OK).detail)
+
+    def test_nothing_is_changed(self) -> None:
+        before = {path.name: path.read_bytes() for path in self.store.iterdir()}
+        self.one("store", State.OK)
+        after = {path.name: path.read_bytes() for path in self.store.iterdir()}
+        self.assertEqual(after, before)
+
+    def test_what_can_be_rebuilt(self) -> None:
+        self.flip(keys.UTXO)
+        found = self.one("store", State.FAIL)
+        self.assertIn("damaged: utxo", found.detail)
+        self.assertIn("--reindex=1", found.advice)
+
+    def test_what_cannot(self) -> None:
+        self.flip(keys.BODIES)
+        found = self.one("store", State.FAIL)
+        self.assertIn("damaged: block_bodies", found.detail)
+        self.assertIn("without validator-id", found.advice)
+
+    def test_what_cannot_be_opened(self) -> None:
+        (manifest,) = self.store.glob("MANIFEST-*")
+        content = bytearray(manifest.read_bytes())
+        content[len(content) // 2] ^= 1
+        manifest.write_bytes(content)
+        self.assertIn("without validator-id", self.one("store", State.FAIL).advice)
+
+    def test_an_interrupted_rebuild(self) -> None:
+        engine = RocksEngine(self.store)
+        engine.write([(keys.META, keys.META_REINDEX, b"")], sync=True)
+        engine.close()
+        self.assertIn("interrupted", self.one("store", State.WARN).detail)

@@ -18,9 +18,11 @@ from timecoin.cli.doctor.machine import (
     check_peer_port,
     is_running,
 )
+from timecoin.cli.doctor.rows import check_store
 from timecoin.cli.output.tables import status_style
 from timecoin.cli.rpc.command import apply_output, output_options
 from timecoin.cli.rpc.session import Session, pass_session
+from timecoin.node.preflight import STORE_DIRECTORY
 
 START = "start it: twistd -n timecoin, with the same datadir"
 
@@ -28,11 +30,11 @@ START = "start it: twistd -n timecoin, with the same datadir"
 @click.command()
 @pass_session
 def doctor(session: Session, /, **output: bool | None) -> None:
-    """Check configuration, clock, disk, ports, peers and the node; say what to do.
+    """Check configuration, clock, disk, store, ports, peers and the node; say what to do.
 
     One line for each check: ok, warn or fail. Exit status 1 if any has failed. A node that is not
-    running is checked for what its start needs. With --rpc-url only what that node answers is
-    looked at.
+    running is checked for what its start needs, and every row of its store is read. With --rpc-url
+    only what that node answers is looked at.
     """
     apply_output(session, output)
     findings = []
@@ -66,6 +68,7 @@ def examine(session: Session, now: datetime) -> Iterator[Finding]:
         yield check_peer_port(config)
         yield from check_answers(session)
     else:
+        yield check_store(config.datadir / STORE_DIRECTORY)
         yield from check_free_ports(config)
         yield from check_configured_peers(config)
         yield warn("node", "not running", START)
