@@ -37,6 +37,8 @@ from timecoin.p2p.tls import NodeTls
 from timecoin.sync.messages import TipAnnounce
 
 ANNOUNCE_S = 5
+LINGER_S = 3
+"""How long the last callers in a hurry stay."""
 LIMITS = LinkLimits(rates=RateLimits(kinds=KIND_RULES))
 
 
@@ -128,7 +130,9 @@ class Hurry:
             call.addErrback(lambda _: self.counts.update(refused=1))
             await task.deferLater(self._reactor, 1 / options.rate)
             tell(**self.counts)
-        await task.deferLater(self._reactor, 3)
+        while self.counts["opened"] + self.counts["refused"] < options.count:
+            await task.deferLater(self._reactor, 0.1)  # each call has its time-out
+        await task.deferLater(self._reactor, LINGER_S)
         tell(force=True, **self.counts)
 
     async def _call(self, number: int) -> None:
