@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from OpenSSL.crypto import X509
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -61,7 +62,7 @@ def zeros(count: int) -> bytes:
 
 
 def make_links(
-    clock: Clock,
+    clock: IReactorTime,
     local: LocalEnd,
     limits: LinkLimits | None = None,
     rows: Rows | None = None,
@@ -151,8 +152,12 @@ class FakeRemote:
         self.node_id = self.key.public_key().public_bytes_raw()
         self.nonce = nonce
         self.peer = peer
-        self.transport = FakeTransport(self.key, host)
+        self.transport = self.make_transport(host)
         peer.makeConnection(self.transport)
+
+    def make_transport(self, host: str) -> FakeTransport:
+        """What the end under test writes to."""
+        return FakeTransport(self.key, host)
 
     def secure(self) -> None:
         """The TLS handshake is done."""
