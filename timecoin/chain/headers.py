@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from timecoin import params
+from timecoin.chain.active import retained_blocks
 from timecoin.chain.ports import HeaderStore
 from timecoin.codec import Wire
 from timecoin.consensus.ports import Tip
@@ -90,6 +91,7 @@ class HeaderChain:
         self._store = store
         self._verify = verify
         self._checkpoints = dict(checkpoints or {})
+        self._retained = retained_blocks(genesis.slot_ms)
         self._last_checkpoint = max(self._checkpoints, default=0)
         for height, trusted in self._checkpoints.items():
             known = store.header(height) if height <= tip.height else None
@@ -175,9 +177,14 @@ class HeaderChain:
     def compare(self, item: CertifiedHeader) -> None:
         """A header at or below the top, shown against history.
 
-        ``ForkedHeader`` when both are certified; ``HeaderError`` when it proves nothing.
+        ``ForkedHeader`` when both are certified; ``HeaderError`` when it proves nothing. Old keys
+        prove nothing: who has taken its stake back may sign whatever it likes, at no cost.
         """
         height = item.header.height
+        if height <= self._last_checkpoint:
+            raise HeaderError(f"another history below the checkpoint {self._last_checkpoint}")
+        if height <= self._top.height - self._retained:
+            raise HeaderError(f"the keys of height {height} count no more")
         known = self.certificate(height)
         if known is None or known.block_hash == item.header.hash:
             raise HeaderError("no other block than ours")
