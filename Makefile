@@ -30,7 +30,7 @@ TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev git haproxy ipro
   lintian man-db nginx-light openssh-client prometheus python3-venv shellcheck systemd \
   systemd-container util-linux
 
-.PHONY: help install demo devnet test check-long lint format docs sim sim-long soak fuzz bench bench-rpc bench-capacity bench-heartbeats deb deb-test tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim sim-long soak fuzz bench bench-rpc bench-capacity bench-heartbeats bench-growth deb deb-test tools pins clean
 
 help:
 	@echo "make demo        validators pay, finalize, stake, crash and recover on this machine"
@@ -44,6 +44,7 @@ help:
 	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
 	@echo "make bench-capacity  what a node needs: memory, processor, traffic, disk"
 	@echo "make bench-heartbeats  heartbeat traffic of a node at 10, 100, 1,000 masternodes"
+	@echo "make bench-growth  finality and messages of a payment at 4 to 256 validators"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
 	@echo "make deb         the Debian package of this machine's release, in dist/"
@@ -127,6 +128,9 @@ bench-capacity: install
 
 bench-heartbeats: install
 	@$(BIN)/python benchmarks/heartbeats.py
+
+bench-growth: install
+	@mkdir -p build && $(BIN)/python benchmarks/growth.py --plot build/growth.html
 
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py

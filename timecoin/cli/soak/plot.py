@@ -15,8 +15,8 @@ MAX_POINTS = 1_000
 Points = Sequence[tuple[float, float]]
 
 
-def plot(title: str, unit: str, lines: Mapping[str, Points]) -> str:
-    """An ``<svg>`` of ``lines`` by name; x is minutes, y is in ``unit`` and begins at 0."""
+def plot(title: str, unit: str, lines: Mapping[str, Points], across: str = "minutes") -> str:
+    """An ``<svg>`` of ``lines`` by name; x is ``across``, y is in ``unit``, both begin at 0."""
     xs = [x for points in lines.values() for x, _ in points]
     ys = [y for points in lines.values() for _, y in points]
     most_x, most_y = max(xs, default=0.0) or 1.0, max(ys, default=0.0) or 1.0
@@ -39,7 +39,9 @@ def plot(title: str, unit: str, lines: Mapping[str, Points]) -> str:
     for tick in _ticks(most_x, step_x):
         x, _ = at(tick, 0)
         parts.append(f'<text class="m" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}">{tick:g}</text>')
-    parts.append(f'<text class="m" x="{WIDTH / 2}" y="{HEIGHT - BOTTOM + 34}">minutes</text>')
+    parts.append(
+        f'<text class="m" x="{WIDTH / 2}" y="{HEIGHT - BOTTOM + 34}">{escape(across)}</text>'
+    )
     for number, (name, points) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
         places = (at(x, y) for x, y in thinned(points))
