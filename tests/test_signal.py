@@ -33,6 +33,14 @@ class SignalsTests(SynchronousTestCase):
         self.signals.publish(Ticked(1))
         self.assertEqual(self.heard, [("first", Ticked(1)), ("second", Ticked(1))])
 
+    def test_who_listens_to_all_classes_hears_last(self) -> None:
+        self.listen("all", Signal)
+        self.listen("one", Ticked)
+        self.signals.publish(Ticked(1))
+        self.signals.publish(TickedTwice(2))
+        heard = [("one", Ticked(1)), ("all", Ticked(1)), ("all", TickedTwice(2))]
+        self.assertEqual(self.heard, heard)
+
     def test_exactly_the_class(self) -> None:
         self.listen("parent", Ticked)
         self.listen("child", TickedTwice)

@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-
 from timecoin.codec import Wire
 from timecoin.machine import (
     Blame,
@@ -32,6 +30,23 @@ from timecoin.machine import (
 from timecoin.signal import Signals
 
 TimerName = tuple[str | int | bytes, ...]
+
+
+class Call(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None:
+        """Never make it."""
+
+
+class Clock(Protocol):
+    """Port: the part of Twisted's ``IReactorTime`` that machines need."""
+
+    def seconds(self) -> float:
+        """Unix time."""
+
+    def callLater(self, delay: float, callable: Callable[..., object], /) -> Call:
+        """Call ``callable`` after ``delay`` seconds."""
 
 
 class Journal(Protocol):
@@ -70,7 +85,7 @@ class Driver:
 
     def __init__(
         self,
-        clock: IReactorTime,
+        clock: Clock,
         journal: Journal,
         messenger: Messenger,
         gossip: Spreader,
@@ -86,8 +101,8 @@ class Driver:
         self._gossip = gossip
         self._signals = signals
         self._queue: deque[tuple[Machine, object]] = deque()
-        self._timers: dict[tuple[int, TimerName], IDelayedCall] = {}
-        self._turn: IDelayedCall | None = None
+        self._timers: dict[tuple[int, TimerName], Call] = {}
+        self._turn: Call | None = None
         self._running = False
         self._stopped = False
         self.turns = 0

@@ -25,10 +25,14 @@ class Signals:
         self._listeners: dict[type[Signal], list[Callable[[Signal], None]]] = {}
 
     def subscribe(self, kind: type[S], listener: Callable[[S], None]) -> None:
-        """Call ``listener`` with every signal of exactly the class ``kind``."""
+        """Call ``listener`` with every signal of exactly the class ``kind``.
+
+        :class:`Signal` itself stands for all classes; who listens to it hears of a signal last.
+        """
         self._listeners.setdefault(kind, []).append(listener)  # type: ignore[arg-type]
 
     def publish(self, signal: Signal) -> None:
         """Deliver ``signal`` now; an exception of a listener reaches the caller."""
-        for listener in self._listeners.get(type(signal), ()):
-            listener(signal)
+        for kind in (type(signal), Signal):
+            for listener in self._listeners.get(kind, ()):
+                listener(signal)

@@ -63,7 +63,6 @@ TERMS_OF_THE_FIELD = {"store": {"engine"}}  # by package
 
 # What is allowed against a rule, and why. The test fails for an entry that is no longer needed.
 EXEMPT: dict[tuple[str, str], str] = {
-    ("pure-imports", "timecoin.driver"): "names Twisted's clock interface; the clock is handed in",
     ("exact-numbers", "timecoin.driver"): "Twisted's clocks count in seconds",
     ("pure-imports", "timecoin.wallet.walletfile"): "its job is a file",
     ("pure-imports", "timecoin.wallet.keystore"): "names the path of its file",

@@ -20,6 +20,7 @@ from timecoin.cli.genesis import NETWORKS, genesis
 from timecoin.cli.keys import keys
 from timecoin.cli.pay import pay
 from timecoin.cli.proof import proof
+from timecoin.cli.replay import replay
 from timecoin.cli.rpc.command import MethodCommand, apply_output, output_options
 from timecoin.cli.rpc.connection import PASSWORD_VARIABLE, Given
 from timecoin.cli.rpc.published import find_method, published_methods
@@ -166,5 +167,20 @@ def main(
 
 
 main.params += output_options()
-for tool in (completion, demo, devnet, doctor, genesis, keys, pay, proof, sim, soak, wallet, watch):
+TOOLS = (
+    completion,
+    demo,
+    devnet,
+    doctor,
+    genesis,
+    keys,
+    pay,
+    proof,
+    replay,
+    sim,
+    soak,
+    wallet,
+    watch,
+)
+for tool in TOOLS:
     main.add_command(tool)

@@ -82,6 +82,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("maxmempool", values.count(1, 100_000), "megabytes of waiting transactions [300]"),
     Option("maxmempooltx", values.count(1, 10_000_000), "transactions not yet certified [10000]"),
     Option("mempoolexpiry", values.count(1, 10_000), "hours that a transaction may wait [72]"),
+    Option("record", values.path, "FILE: record all that goes in and out, for timecoin-cli replay"),
+    Option("recordmb", values.count(1, 1_000_000), "megabytes that a recording may have [1000]"),
     Option("mindiskfree", values.count(0, 10_000_000), "megabytes; health is red below [1000]"),
     Option("loglevel", read_levels, "debug, info, warn, error, critical; AREA:LEVEL,... [info]"),
     Option(
@@ -92,6 +94,7 @@ OPTIONS: tuple[Option, ...] = (
 )
 OPTION_OF = {option.name: option for option in OPTIONS}
 DEFAULT_MIN_DISK_MB = 1_000
+DEFAULT_RECORD_MB = 1_000
 DEFAULT_MAX_CONNECTIONS = 125
 
 
@@ -134,6 +137,9 @@ class NodeConfig:
     prune: int
     reindex: bool
     pool_limits: PoolLimits
+    record: Path | None
+    """Where the node is recorded; None: nowhere."""
+    record_bytes: int
     min_disk_free_bytes: int
     """Health is red with less room where the data directory is."""
     log_levels: LevelSetting
@@ -254,6 +260,8 @@ def _settle(given: Mapping[str, Any]) -> NodeConfig:
         prune=given.get("prune", 0),
         reindex=given.get("reindex", False),
         pool_limits=limits,
+        record=given.get("record"),
+        record_bytes=given.get("recordmb", DEFAULT_RECORD_MB) * 1_000_000,
         min_disk_free_bytes=given.get("mindiskfree", DEFAULT_MIN_DISK_MB) * 1_000_000,
         log_levels=given.get("loglevel", LevelSetting()),
         log_format=given.get("logformat"),

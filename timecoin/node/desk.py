@@ -7,7 +7,6 @@ from timecoin.ledger.transaction import Outpoint
 from timecoin.ledger.utxo import Utxo
 from timecoin.masternodes.active_set import TIER_WEIGHT, Member, Tier
 from timecoin.masternodes.changes import Leave, sign_leave
-from timecoin.masternodes.events import JoinWith, SubmitLeave
 from timecoin.node.node import Node
 
 
@@ -37,7 +36,7 @@ class Desk:
 
     def leave(self, leave: Leave) -> None:
         """Bring ``leave`` to the next proposer."""
-        self._node.driver.deliver(self._node.masternodes, SubmitLeave(leave))
+        self._node.leave(leave)
 
     def join_with(self, stake: Outpoint, tier: Tier) -> None:
         """This node's own masternode shall join by ``stake``, or move to it.
@@ -47,11 +46,11 @@ class Desk:
         own = self.own_member()
         founding = own is not None and own.tier == Tier.GENESIS
         patient = founding and own is not None and own.weight > TIER_WEIGHT.get(tier, 0)
-        self._node.driver.deliver(self._node.masternodes, JoinWith(stake, not patient))
+        self._node.join_with(stake, at_once=not patient)
 
     def join_free(self, payout_hash: bytes) -> None:
         """This node's own masternode shall join without a stake."""
-        self._node.driver.deliver(self._node.masternodes, JoinWith(payout_hash))
+        self._node.join_with(payout_hash)
 
     def own_member(self) -> Member | None:
         """This node's own masternode in the active set of the tip."""

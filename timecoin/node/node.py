@@ -28,6 +28,7 @@ from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import Machine
 from timecoin.masternodes import events as masternode_events
+from timecoin.masternodes.changes import Leave
 from timecoin.masternodes.machine import Masternodes
 from timecoin.masternodes.own import OwnMasternode
 from timecoin.mempool.entry import Admission, Verdict
@@ -77,7 +78,7 @@ class NodeSettings:
 
 
 class Node:
-    """The parts of one running node. Others read its views and write through :meth:`submit`."""
+    """The parts of one running node. Others read its views and write through its methods."""
 
     def __init__(self, settings: NodeSettings, runtime: Runtime) -> None:
         genesis = settings.genesis
@@ -211,6 +212,14 @@ class Node:
         if verdict.admission is Admission.ACCEPTED:
             self.driver.deliver(self.finality, finality_events.Submitted(tx))
         return verdict
+
+    def leave(self, leave: Leave) -> None:
+        """Bring a masternode's leave to the next proposer."""
+        self.driver.deliver(self.masternodes, masternode_events.SubmitLeave(leave))
+
+    def join_with(self, way: bytes, at_once: bool = True) -> None:
+        """Let this node's own masternode join, or change its stake; see ``JoinWith``."""
+        self.driver.deliver(self.masternodes, masternode_events.JoinWith(way, at_once))
 
     def is_staked(self, masternode: bytes) -> bool:
         """Whether a voting key has weight in the tip's active set."""

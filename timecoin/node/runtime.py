@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from twisted.internet.interfaces import IReactorTime
-
 from timecoin.crypto.keys import VerifiedCache
+from timecoin.driver import Clock
 from timecoin.p2p.ports import Network
 from timecoin.store.engine import Engine
 from timecoin.store.journalstore import Offload
@@ -18,7 +17,7 @@ from timecoin.store.journalstore import Offload
 class Runtime:
     """Time, chance, links, bytes at rest and threads of one node."""
 
-    clock: IReactorTime
+    clock: Clock
     rng: Callable[[str], Random]
     """A generator of its own for each purpose."""
     network: Network

@@ -37,8 +37,9 @@ from timecoin.node.logs import NodeLog
 from timecoin.node.metering import count_events
 from timecoin.node.node import VERIFIED_SIGNATURES, Node, NodeSettings
 from timecoin.node.offload import ThreadOffload
-from timecoin.node.preflight import STORE_DIRECTORY, Prepared
+from timecoin.node.preflight import STORE_DIRECTORY, Prepared, StartError
 from timecoin.node.progress import ReindexProgress, SyncProgress
+from timecoin.node.recording.recorder import build_recorded, open_recording
 from timecoin.node.runtime import Runtime
 from timecoin.node.sdnotify import systemd_service
 from timecoin.node.vitals import NodeVitals, watch_loops
@@ -171,27 +172,26 @@ def compose(
         rows=PeerStore(engine),
         resolve=resolver(reactor),
     )
-    node = build_node(
-        NodeSettings(
-            genesis=genesis,
-            identity=None if keys is None else Identity(keys.voting_key, keys.vrf_seed),
-            pool=config.pool_limits,
-            address_index=config.address_index,
-            joins_by_itself=config.auto_join,
-            checkpoints=config.checkpoints,
-            snapshot_sync=config.snapshot_sync,
-            prune=config.prune,
-        ),
-        Runtime(
-            clock=reactor,
-            rng=_seeded,
-            network=peers,
-            engine=engine,
-            offload=offload,
-            verified=VerifiedCache(os.urandom(SALT_BYTES), VERIFIED_SIGNATURES),
-            on_crash=on_crash,
-        ),
+    settings = NodeSettings(
+        genesis=genesis,
+        identity=None if keys is None else Identity(keys.voting_key, keys.vrf_seed),
+        pool=config.pool_limits,
+        address_index=config.address_index,
+        joins_by_itself=config.auto_join,
+        checkpoints=config.checkpoints,
+        snapshot_sync=config.snapshot_sync,
+        prune=config.prune,
     )
+    runtime = Runtime(
+        clock=reactor,
+        rng=_seeded,
+        network=peers,
+        engine=engine,
+        offload=offload,
+        verified=VerifiedCache(os.urandom(SALT_BYTES), VERIFIED_SIGNATURES),
+        on_crash=on_crash,
+    )
+    node = _build(settings, runtime, config)
     peers.set_staked(node.is_staked)
     levels = Levels(config.log_levels) if log_output is None else log_output.levels
     node_log = NodeLog(levels)
@@ -239,6 +239,18 @@ def compose(
         rpc_service(node, wallet_service, peers, config, around, reactor, stop),
         *(() if systemd is None else (systemd,)),
     ]
+
+
+def _build(settings: NodeSettings, runtime: Runtime, config: NodeConfig) -> Node:
+    """The node, recorded if the settings say so."""
+    if config.record is None:
+        return build_node(settings, runtime)
+    try:
+        file = open_recording(config.record)
+    except OSError as error:
+        raise StartError(f"cannot record into {config.record}: {error.strerror}") from error
+    _node_log.info("recording into {path}", path=str(config.record))
+    return build_recorded(settings, runtime, file, config.record_bytes)
 
 
 def _status(node: Node, peers: PeerService) -> str:

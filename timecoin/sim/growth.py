@@ -13,7 +13,7 @@ from timecoin.sim.world import World, WorldSettings
 
 BEGIN_S = 2
 """Links come up and everybody tells everybody of them."""
-PAYMENT_S = 2
+PAYMENT_S = 1
 """One payment after the other, so that each is a batch of its own and has all messages of one."""
 
 

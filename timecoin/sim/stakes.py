@@ -19,7 +19,6 @@ from timecoin.ledger.transaction import (
 from timecoin.ledger.utxo import Utxo
 from timecoin.masternodes.active_set import ActiveSet, Member
 from timecoin.masternodes.changes import sign_leave
-from timecoin.masternodes.events import JoinWith, SubmitLeave
 from timecoin.sim.world import SimNode, World
 
 FEE_UNITS = 2 * params.MIN_FEE_UNITS
@@ -56,8 +55,7 @@ class Owners:
 
     def choose(self, node: SimNode, point: Outpoint) -> None:
         """Tell ``node`` to join with the stake ``point``, or to change to it."""
-        running = node.running
-        running.driver.deliver(running.masternodes, JoinWith(point))
+        node.running.join_with(point)
 
     def leave(self, node: SimNode, at: SimNode) -> None:
         """``node`` leaves the set at its own wish; ``LookupError`` if it is not in it."""
@@ -66,7 +64,7 @@ class Owners:
             raise LookupError(f"node {node.number} is no member")
         key, chain_id = node.voting_key, self._world.genesis.chain_id
         leave = sign_leave(key, chain_id, key.public, member.joined_height)
-        at.running.driver.deliver(at.running.masternodes, SubmitLeave(leave))
+        at.running.leave(leave)
 
     def withdraw(self, node: SimNode, point: Outpoint, at: SimNode) -> bool:
         """The owner spends the stake ``point``; False while the network keeps it."""

@@ -72,6 +72,8 @@ class SimNode:
         self.has_voting_key = votes or stakes
         self.engine = SimDisk()
         self.lives = 0
+        self.build = build_node
+        """Builds its process; another of the same kind may put it on tape."""
         self.skew_ms = 0
         """How far its clock is ahead; counts from the next start on."""
         self.node: Node | None = None
@@ -127,7 +129,7 @@ class SimNode:
         )
         self._port = port
         identity = Identity(self.voting_key, self.vrf_seed) if self.has_voting_key else None
-        self.node = build_node(
+        self.node = self.build(
             NodeSettings(world.genesis, identity=identity),
             runtime,
         )

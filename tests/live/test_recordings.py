@@ -1,0 +1,81 @@
+"""A network of real processes that are recorded under payments: each replays to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.live.network import free_base_port
+from tests.live.payers import Payers
+from timecoin.cli.devnet import founding
+from timecoin.cli.devnet.network import Devnet
+from timecoin.cli.devnet.record import NodeRecord
+from timecoin.cli.main import main
+
+NODES = 3
+SLOT_MS = 2_000
+PAYING_S = 3
+FEWEST_TURNS = 200
+
+
+def recording(node: NodeRecord, suffix: str = "") -> Path:
+    return Path(node.datadir) / f"recording{suffix}"
+
+
+class RecordedNetwork(SynchronousTestCase):
+    """Three nodes, one of them killed and started again."""
+
+    def setUp(self) -> None:
+        directory = Path(self.mktemp()).absolute()
+        nodes = founding.plan(directory, NODES, free_base_port(NODES), tls=False)
+        founding.found(directory, nodes, SLOT_MS)
+        for node in nodes:
+            with node.config_path.open("a") as config:
+                config.write(f"record={recording(node)}\n")
+        self.network = Devnet(directory, nodes)
+        self.addCleanup(self.network.stop)
+        for index in range(NODES):
+            self.network.launch(index)
+        self.network.wait_ready()
+
+    def pay(self) -> None:
+        payers = Payers(self.network.nodes, self.address, "0.01")
+        payers.start()
+        time.sleep(PAYING_S)
+        payers.stop()
+        self.assertGreater(len(payers.final), 0)
+
+    def replayed(self, node: NodeRecord, path: Path) -> dict[str, Any]:
+        arguments = [f"--datadir={node.datadir}", "replay", str(path), "--json"]
+        ended = CliRunner().invoke(main, arguments)
+        self.assertEqual(ended.exit_code, 0, f"{path}: {ended.output}")
+        shown: dict[str, Any] = json.loads(ended.stdout)
+        self.assertGreater(shown["turns"], FEWEST_TURNS)
+        self.assertGreater(shown["effects"], shown["turns"])
+        return shown
+
+    def test_every_life_of_every_node(self) -> None:
+        first = self.network.nodes[0].client()
+        self.addCleanup(first.close)
+        self.address = first.call("getnewaddress")
+        for node in self.network.nodes[1:]:
+            client = node.client()
+            first.call("sendtoaddress", [client.call("getnewaddress"), "1"])
+            client.close()
+        self.pay()
+        self.network.kill(2)
+        self.network.launch(2)
+        self.network.wait_ready()
+        self.pay()
+        reached = first.call("getblockcount")
+        self.assertEqual(self.network.stop(), [])
+        for node in self.network.nodes:
+            self.assertGreaterEqual(self.replayed(node, recording(node))["height"], reached - 1)
+        killed = self.network.nodes[2]
+        earlier = self.replayed(killed, recording(killed, ".old"))
+        self.assertLess(earlier["height"], reached)
