@@ -261,3 +261,29 @@ class RefusalTests(ConfigCase):
             load_config({name: [value]}, self.file(""))
         except ConfigError as error:
             self.assertEqual(len(str(error).splitlines()), 1)
+
+
+class CatchingUpTests(ConfigCase):
+    """How a node comes to history, and how much of it stays."""
+
+    def test_checkpoints(self) -> None:
+        one, other = "ab" * 32, "cd" * 32
+        config = self.load(f"checkpoint=10:{one}\ncheckpoint=2000:{other}\n")
+        self.assertEqual(
+            config.checkpoints, ((10, bytes.fromhex(one)), (2_000, bytes.fromhex(other)))
+        )
+        self.assertEqual(self.load().checkpoints, ())
+
+    def test_bad_checkpoints(self) -> None:
+        good = "ab" * 32
+        for text in ("10", f":{good}", f"0:{good}", f"x:{good}", "10:abcd", f"10:{good}00"):
+            self.assertIn("checkpoint", self.refused(f"checkpoint={text}\n"))
+        twice = self.refused(f"checkpoint=10:{good}\ncheckpoint=10:{'cd' * 32}\n")
+        self.assertEqual(twice, "checkpoint: two hashes for one height")
+
+    def test_snapshot_and_pruning(self) -> None:
+        config = self.load("snapshotsync=1\nprune=1100\n")
+        self.assertEqual((config.snapshot_sync, config.prune), (True, 1_100))
+        self.assertEqual((self.load().snapshot_sync, self.load().prune), (False, 0))
+        self.assertIn("prune", self.refused("prune=1099\n"))
+        self.assertIn("snapshotsync", self.refused("snapshotsync=2\n"))

@@ -229,6 +229,18 @@ class HistoryTests(HistoryCase):
         self.whole()
         self.assertEqual(pruned.blamed, [])
 
+    def test_undo_data_of_full_blocks_takes_more_turns(self) -> None:
+        self.peer("honest")
+        self.until(1)
+        assert self.late.history is not None
+        self.patch(chain_history, "TURN_TRANSACTIONS", 2)
+        left = [self.late.history.lacks_undo]
+        while left[-1]:
+            self.late.history.index()
+            left.append(self.late.history.lacks_undo)
+        self.assertEqual([len(heights) for heights in left[-3:]], [4, 2, 0])
+        self.whole()
+
     def test_blocks_are_connected_meanwhile(self) -> None:
         engine = MemoryEngine()
         chain = grown(BLOCKS, engine)

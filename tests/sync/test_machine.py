@@ -448,6 +448,33 @@ class SyncTests(SynchronousTestCase):
 
         self.bent(Headers, change)
 
+    def test_longer_history_without_quorums_is_ignored(self) -> None:
+        """Twenty blocks that one member alone calls final, told to a node with twelve, and to a
+        fresh one."""
+
+        def weaken(peer: bytes, message: Wire) -> Wire:
+            assert isinstance(message, Headers)
+            items: list[object] = []
+            for item in message.items:
+                block = FORGED.block(item.header.height)
+                assert block is not None
+                weak = NET.finalize(block, voters=1)
+                items.append(msgspec.structs.replace(item, certificate=weak))
+            return self.with_items(message, items)
+
+        self.peer("honest")
+        self.world.run(2_000)
+        fresh = self.world.desk("fresh")
+        for node in (self.late, fresh):
+            forger = self.world.desk("forger", FORGED)
+            forger.rewrite = only(Headers, weaken)
+            self.world.link(node, forger)
+            self.world.run(10_000)
+            self.assertEqual([b[:2] for b in node.blamed], [(forger.name, 50)])
+            self.assertIsNone(node.chain.fork_height)
+        self.caught_up()
+        self.assertEqual((fresh.chain.tip_height, fresh.changes), (0, []))
+
     def test_certificate_of_another_block(self) -> None:
         def change(peer: bytes, message: Wire) -> Wire:
             assert isinstance(message, Headers)

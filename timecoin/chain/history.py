@@ -21,8 +21,10 @@ from timecoin.ledger.rules import RuleBroken
 from timecoin.ledger.transaction import Outpoint, Transaction, split_outpoint
 from timecoin.ledger.utxo import Utxo
 
-TURN_BLOCKS = 20
-"""Blocks whose undo data is found in one go: the node has other work between."""
+TURN_BLOCKS = 50
+TURN_TRANSACTIONS = 500
+"""Undo data is found of so many blocks, or of blocks with so many transactions, in one go: the node
+has other work between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ class History:
 
         ``LookupError`` when the store has lost a block.
         """
-        changes = []
+        changes: list[tuple[OldBlock, UtxoDiff]] = []
+        transactions = 0
         for height in self.lacks_undo[:TURN_BLOCKS]:
             old = self._read(height)
             try:
@@ -104,6 +107,9 @@ class History:
             except RuleBroken as error:
                 raise LookupError(f"block {height} spends what is not here: {error}") from error
             changes.append((old, diff))
+            transactions += len(old.transactions)
+            if transactions >= TURN_TRANSACTIONS:
+                break
         self._store.add_undo(changes)
 
     def _read(self, height: int) -> OldBlock:
