@@ -15,7 +15,7 @@ from timecoin.ledger.transaction import Transaction
 from timecoin.node.catalog import KIND_OF, KIND_RULES, MESSAGES
 from timecoin.p2p.allowance import RateLimits
 from timecoin.p2p.framing import Frame, FrameBuffer
-from timecoin.p2p.links import LinkLimits, Links
+from timecoin.p2p.links import LinkLimits
 from timecoin.p2p.messages import GOODBYE, PING, PONG, Goodbye, Ping, Pong
 from timecoin.p2p.peer import Peer
 from timecoin.p2p.ports import LinkListener, PeerInfo
@@ -34,18 +34,16 @@ class Front(SimPort):
     """Links of the simulator with validators, real ones with all others."""
 
     def __init__(
-        self, network: SimNetwork, node_id: bytes, masternode: bytes | None, skew_ms: int
+        self,
+        network: SimNetwork,
+        node_id: bytes,
+        masternode: bytes | None,
+        skew_ms: int,
+        rows: Rows,
     ) -> None:
+        """``rows``: what the link layer remembers of earlier lives."""
         super().__init__(network, node_id, masternode, skew_ms)
-        self.rows = Rows()
-        self.links = self._fresh(LIMITS)
-
-    def limit(self, limits: LinkLimits) -> None:
-        """Other limits; before the start."""
-        self.links = self._fresh(limits)
-
-    def _fresh(self, limits: LinkLimits) -> Links:
-        return make_links(self._network.clock, local_end(self.node_id), limits, self.rows)
+        self.links = make_links(network.clock, local_end(node_id), LIMITS, rows)
 
     def set_listener(self, listener: LinkListener) -> None:
         """The node hears of both kinds."""
@@ -104,16 +102,26 @@ class Wired(FakeTransport):
 class Caller(FakeRemote):
     """Somebody who has called the victim: answers pings and keeps what arrives."""
 
-    def __init__(self, siege: Siege, number: int, host: str, inbound: bool = True) -> None:
-        """``number`` makes the node key, ``host`` is where it calls from."""
+    def __init__(
+        self,
+        siege: Siege,
+        number: int,
+        host: str,
+        inbound: bool = True,
+        expected: bytes | None = None,
+    ) -> None:
+        """``number`` makes the node key, ``host`` is where it calls from, or was called at.
+
+        ``expected``: the node that the victim wanted to reach there.
+        """
         self.clock = siege.world.clock
         self.frames: list[Frame] = []
         self.answers_pings = True
         self.closed = False
         self._reading = FrameBuffer(siege.links.compressible)
         self._reading.allow_large()
-        peer = Peer(siege.links, inbound)
-        super().__init__(peer, number.to_bytes(4, "big") * 8, FIRST_NONCE + number, host)
+        peer = Peer(siege.links, inbound, expected)
+        super().__init__(peer, number.to_bytes(32, "big"), FIRST_NONCE + number, host)
 
     def make_transport(self, host: str) -> FakeTransport:
         """One that writes to this caller."""
@@ -126,9 +134,14 @@ class Caller(FakeRemote):
         self._reading.append(data)
         while (frame := self._reading.next()) is not None:
             self.frames.append(frame)
-            if frame.kind == PING and self.answers_pings and not self.closed:
-                ping = decode(frame.payload, Ping, 64)
-                self.say(PONG, encode(Pong(ping.number, int(self.clock.seconds() * 1000))))
+            if not self.closed:
+                self.react(frame)
+
+    def react(self, frame: Frame) -> None:
+        """Answer what was read."""
+        if frame.kind == PING and self.answers_pings:
+            ping = decode(frame.payload, Ping, 64)
+            self.say(PONG, encode(Pong(ping.number, int(self.clock.seconds() * 1000))))
 
     def gone(self) -> None:
         """The connection is lost."""
@@ -161,22 +174,29 @@ class Siege:
         self.world = World(11, WorldSettings(nodes=4, users=users))
         self.invariants = Invariants(self.world)
         self.victim = self.world.nodes[VICTIM]
-        fronts: list[Front] = []
+        rows = Rows()
 
         def port(
             network: SimNetwork, node_id: bytes, masternode: bytes | None, skew_ms: int
         ) -> SimPort:
             if node_id != self.victim.node_id:
                 return SimPort(network, node_id, masternode, skew_ms)
-            fronts.append(Front(network, node_id, masternode, skew_ms))
-            return fronts[-1]
+            front = Front(network, node_id, masternode, skew_ms, rows)
+            self.links = front.links
+            return front
 
         case.patch(network_module, "SimPort", port)
         self.world.start()
-        self.front = fronts[0]
-        self.links = self.front.links
         self.links.staked = self.victim.running.is_staked
         self.world.run(4)
+
+    def restart(self) -> None:
+        """The victim's process ends, and begins on what it has brought to rest."""
+        old = self.links
+        self.victim.kill()
+        old.close_all("the process ends")
+        self.victim.start()
+        self.links.staked = self.victim.running.is_staked
 
     def call(self, number: int, host: str = "5.5.5.5") -> Caller:
         """A TCP connection from ``host``."""
