@@ -184,6 +184,20 @@ class OperatorTests(ExplorerCase):
         self.assertFalse(node.service.remove_node(address))
         self.assertIsNotNone(node.link(hub.node_id), "the link stays")
 
+    async def test_who_was_added_is_called_in_the_next_life_too(self) -> None:
+        """Until it is removed; nodes are not called for another reason here."""
+        hub, node = self.start(Node(1)), self.start(Node(2, explore=False))
+        address = PeerAddress("127.0.0.1", hub.port)
+        node.service.add_node(address)
+        await self.linked(hub, node)
+        await node.service.stopService()
+        again = self.start(Node(2, explore=False, rows=node.rows))
+        await self.until(lambda: again.link(hub.node_id))
+        self.assertTrue(again.service.remove_node(address))
+        await again.service.stopService()
+        last = self.start(Node(2, explore=False, rows=node.rows))
+        self.assertFalse(last.service.remove_node(address))
+
     async def test_one_call(self) -> None:
         hub, node = self.start(Node(1)), self.start(Node(2))
         node.service.try_node(PeerAddress("127.0.0.1", hub.port))

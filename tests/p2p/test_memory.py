@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.p2p.records import NOW_MS, unsigned
 from tests.p2p.wire import Rows
+from timecoin.p2p.address import PeerAddress
 from timecoin.p2p.memory import Memory
 
 KEY = b"\x05" * 32
@@ -52,6 +53,14 @@ class MemoryTests(SynchronousTestCase):
         self.memory.write()
         self.assertIsNone(self.again().bans.get(KEY, NOW_MS))
 
+    def test_the_operators_nodes_are_at_rest_at_once(self) -> None:
+        addresses = [PeerAddress("192.0.2.1", 8333), PeerAddress("2001:db8::1", 1)]
+        for address in addresses:
+            self.memory.add_node(address)
+        self.assertEqual([*self.again().added], addresses)
+        self.memory.remove_node(addresses[0])
+        self.assertEqual([*self.again().added], addresses[1:])
+
     def test_one_batch_and_none_without_changes(self) -> None:
         before = self.rows.batches
         for number in range(50):
@@ -68,5 +77,6 @@ class MemoryTests(SynchronousTestCase):
     @given(st.dictionaries(st.binary(max_size=40), st.binary(max_size=80), max_size=8))
     def test_unreadable_rows_are_left_out(self, held: dict[bytes, bytes]) -> None:
         """A node starts with whatever it finds."""
-        Memory(Rows({b"b" + key: value for key, value in held.items()}), entropy)
+        for prefix in (b"b", b"+"):
+            Memory(Rows({prefix + key: value for key, value in held.items()}), entropy)
         Memory(Rows(dict(held)), entropy)

@@ -54,8 +54,8 @@ class SparseNetwork(SynchronousTestCase):
         by_member, by_outsider = self.pay(entry), self.pay(outsider)
         block = self.blocks(slots)
         print(
-            f"{self.nodes} nodes, {self.validators} vote, degree {self.degree}: {by_member} messages "
-            f"for a member's payment, {by_outsider} for an outsider's, {block} for a block"
+            f"{self.nodes} nodes, {self.validators} vote, degree {self.degree}: messages for a "
+            f"member's payment {by_member}, an outsider's {by_outsider}, a block {block}"
         )
         self.assertLess(by_member, 3 * flood + 2 * paths)
         # Handed to everybody, polled by three members, certified and final.

@@ -1,6 +1,8 @@
-"""What a node remembers of others from one life to the next: the book, scores, bans, anchors.
+"""What a node remembers of others from one life to the next: the book, scores, bans, anchors, and
+whom its operator added.
 
-Kept in memory, written in batches: a ban at once, the rest twice a minute and at the end.
+Kept in memory, written in batches: the operator's word and bans at once, the rest twice a minute
+and at the end.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
-from timecoin.codec import CodecError
+from timecoin.p2p.address import PeerAddress, parse_peer_address
 from timecoin.p2p.addressbook import AddressBook
 from timecoin.p2p.bans import Bans, subject_text
 from timecoin.p2p.ports import PeerRows
@@ -18,7 +20,8 @@ from timecoin.p2p.reputation import Reputation
 WRITE_MS = 30_000
 SECRET_BYTES = 32
 ANCHOR_BYTES = 32
-_SECRET, _BOOK, _SCORE, _BAN, _ANCHORS = b"secret", b"n", b"s", b"b", b"anchors"
+_SECRET, _ANCHORS = b"secret", b"anchors"
+_BOOK, _SCORE, _BAN, _ADDED = b"n", b"s", b"b", b"+"
 
 
 class Memory:
@@ -43,6 +46,8 @@ class Memory:
             anchors[i : i + ANCHOR_BYTES] for i in range(0, len(anchors), ANCHOR_BYTES)
         )
         """Nodes that the last life had chosen and kept links with, the oldest link first."""
+        self.added: dict[PeerAddress, None] = {}
+        """Nodes to stay linked with, by the operator's word."""
         for key, value in held.items():
             self._restore(key, value)
 
@@ -56,6 +61,16 @@ class Memory:
             changed.clear()
         if rows:
             self._rows.write(rows)
+
+    def add_node(self, address: PeerAddress) -> None:
+        """The operator wants to stay linked with whoever listens there."""
+        self.added[address] = None
+        self._rows.write([(_ADDED + str(address).encode(), b"")])
+
+    def remove_node(self, address: PeerAddress) -> None:
+        """No more."""
+        self.added.pop(address, None)
+        self._rows.write([(_ADDED + str(address).encode(), None)])
 
     def set_anchors(self, node_ids: tuple[bytes, ...]) -> None:
         """Remember whom to call first in the next life; nobody leaves those of before."""
@@ -71,6 +86,8 @@ class Memory:
                 self.reputation.restore(key[1:], value)
             elif key[:1] == _BAN:
                 self.bans.restore(key[1:].decode("ascii"), value)
-        except (CodecError, UnicodeDecodeError) as error:
+            elif key[:1] == _ADDED:
+                self.added[parse_peer_address(key[1:].decode())] = None
+        except ValueError as error:
             # Nothing depends on one row: the node goes on without it.
             self.log.warn("a row of the address book is unreadable: {error}", error=str(error))

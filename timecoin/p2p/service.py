@@ -162,11 +162,17 @@ class PeerService(service.Service):
 
     def add_node(self, address: PeerAddress) -> bool:
         """Stay linked with whoever listens at ``address``; False if that is so already."""
-        return self._connector.add(address)
+        if not self._connector.add(address):
+            return False
+        self._memory.add_node(address)
+        return True
 
     def remove_node(self, address: PeerAddress) -> bool:
         """Call ``address`` no more; its link stays. False if it was not on the list."""
-        return self._connector.remove(address)
+        if not self._connector.remove(address):
+            return False
+        self._memory.remove_node(address)
+        return True
 
     def try_node(self, address: PeerAddress) -> None:
         """Call ``address`` once."""
@@ -232,7 +238,7 @@ class PeerService(service.Service):
             port=self.listen_port,
             name=self.node_id.hex()[:8],
         )
-        self._connector.start(settings.peers)
+        self._connector.start((*settings.peers, *self._memory.added))
         if settings.explore:
             self._explorer.start()
 

@@ -47,7 +47,8 @@ class PeeringMethods:
     @rpc_method()
     def addnode(self, node: NodeText, command: NodeCommand) -> None:
         """Stay linked with the node at an address (add), end that (remove; a link that is up
-        stays), or call it once (onetry). Until the node stops; the peers setting is for ever."""
+        stays), or call it once (onetry). What was added outlives a restart; a node of the peers
+        setting that was removed comes back with it."""
         address = self._address(node)
         if command == "onetry":
             self._control.try_node(address)
