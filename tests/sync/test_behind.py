@@ -16,7 +16,9 @@ from timecoin.machine import Received, TimerFired
 from timecoin.mempool.exchange import BodiesWanted
 from timecoin.store import keys
 from timecoin.store.chainstore import EngineChainStore
+from timecoin.store.engine import StoreError
 from timecoin.store.memory import MemoryEngine
+from timecoin.store.reindex import reindex
 from timecoin.sync import behind, serve
 from timecoin.sync import coins as sync_coins
 from timecoin.sync.events import HistorySynced, NewTip
@@ -335,6 +337,20 @@ class BadTests(HistoryCase):
         self.late = self.start("again")
         self.peer("honest again")
         self.world.run(10_000)
+        self.whole()
+
+    def test_indexes_rebuilt_in_the_middle(self) -> None:
+        """``--reindex``: refused while blocks are lacking, then it finds the undo data too."""
+        self.peer("honest")
+        self.until(5)
+        self.world.end(self.late)
+        with self.assertRaises(StoreError):
+            reindex(self.engine, NET.genesis, True, lambda *done: None)
+        self.late = self.start("again")
+        self.peer("honest again")
+        self.until(1, undo_up_to=5)
+        self.world.end(self.late)
+        self.assertEqual(reindex(self.engine, NET.genesis, True, lambda *done: None), BLOCKS)
         self.whole()
 
     def test_blocks_that_do_not_end_at_the_first_body_are_left_out(self) -> None:

@@ -55,7 +55,8 @@ def reindex(engine: Engine, genesis: Genesis, address_index: bool, tell: Tell) -
     if any(engine.get(keys.META, key) is not None for key in lacking):
         raise StoreError(
             "cannot reindex a store without its oldest blocks (pruned, or begun with a set of "
-            "unspent outputs): start with a new data directory"
+            "unspent outputs): start without --reindex and let it fetch them, or with a new data "
+            "directory"
         )
     store = EngineChainStore(engine, address_index=False)
     tip = store.tip()
