@@ -104,22 +104,24 @@ class ReachTests(SynchronousTestCase):
         web = Web(peers + 1, [(0, number) for number in range(1, peers + 1)])
         web.say(0, b"news")
         web.run(RELAY_MS)
+        self.assertEqual(web.sent, {Rumour: PUSH_PEERS})
+        web.run(peers * 1_000 // FOLLOWERS_PER_SECOND - RELAY_MS)
         self.assertEqual(web.sent, {Rumour: PUSH_PEERS, Announce: 9})
         web.run(1_000)
         self.assert_reached(web, b"news")
         self.assertEqual(web.sent, {Rumour: peers, Announce: 9, Fetch: 9})
 
     def test_announcements_to_many_followers_are_few_however_many_items_there_are(self) -> None:
-        followers, items_each_ms = 400, 5
+        followers, items_each_ms = 400, 3
         web = Web(followers + 1, [(0, number) for number in range(1, followers + 1)])
         web.lost = lambda source, target, message: source != name_of(0)
-        for at in range(200):
+        for at in range(400):
             for number in range(items_each_ms):
                 web.say(0, LARGE + at.to_bytes(2, "big") + bytes([number]))
             web.run(1)
         web.lost = lambda source, target, message: False
-        # A fifth of a second's share, and the round under way.
-        self.assertLessEqual(web.sent[Announce], FOLLOWERS_PER_SECOND // 5 + followers)
+        # The share of 400 ms, and the round under way.
+        self.assertLessEqual(web.sent[Announce], FOLLOWERS_PER_SECOND * 2 // 5 + followers)
         self.assertGreater(web.sent[Announce], followers)
 
     def test_items_wait_for_company_in_one_announcement(self) -> None:
