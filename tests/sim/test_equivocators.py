@@ -8,7 +8,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.params import UNITS_PER_TIME
-from timecoin.sim.byzantine import Byzantine, Faulty
+from timecoin.sim.behaviour import Faulty
+from timecoin.sim.byzantine import Byzantine
 from timecoin.sim.invariants import Invariants
 from timecoin.sim.stakes import Owners
 from timecoin.sim.world import SimNode, World, WorldSettings

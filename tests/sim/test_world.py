@@ -14,9 +14,10 @@ from timecoin.finality.events import Status
 from timecoin.finality.messages import Certified
 from timecoin.node.catalog import KIND_OF, MESSAGES
 from timecoin.quorum.bitmap import has_leaf
-from timecoin.quorum.statement import VoteKind
+from timecoin.quorum.statement import VoteKind, prepare_statement
+from timecoin.sim.broken import InvariantBroken
 from timecoin.sim.chaos import Chaos
-from timecoin.sim.invariants import InvariantBroken, Invariants
+from timecoin.sim.invariants import Invariants
 from timecoin.sim.network import LinkQuality
 from timecoin.sim.run import simulate
 from timecoin.sim.world import World, WorldSettings
@@ -215,14 +216,17 @@ class InvariantTests(SynchronousTestCase):
     def test_two_votes_of_one_validator_are_found(self) -> None:
         world = World(9, WorldSettings(nodes=1))
         Invariants(world)
-        (observe,) = world.network.observers
-        kind = KIND_OF[BlockVote]
+        world.start()
+        (node,), (tap,) = world.nodes, world.network.taps
         for block_hash, broken in ((b"a" * 32, False), (b"a" * 32, False), (b"b" * 32, True)):
-            vote = BlockVote(VoteKind.PREPARE, 1, 0, block_hash, bytes(32), bytes(64))
+            statement = prepare_statement(world.genesis.chain_id, 1, 0, block_hash)
+            signature = node.voting_key.sign(statement)
+            vote = BlockVote(VoteKind.PREPARE, 1, 0, block_hash, node.voting_key.public, signature)
+            frame = (node.node_id, bytes(32), KIND_OF[BlockVote], encode(vote))
             if broken:
-                self.assertRaises(InvariantBroken, observe, kind, encode(vote))
+                self.assertRaises(InvariantBroken, tap, *frame)
             else:
-                observe(kind, encode(vote))
+                tap(*frame)
 
     def test_a_lost_final_transaction_is_found(self) -> None:
         world = World(10, WorldSettings(nodes=1))

@@ -9,7 +9,7 @@ import click
 from timecoin.cli.campaign import Campaign, SeedRange, run_campaign, run_shrink
 from timecoin.cli.parameters import Seconds
 from timecoin.params import Network, network_of
-from timecoin.sim.invariants import InvariantBroken
+from timecoin.sim.broken import InvariantBroken
 from timecoin.sim.profiles import PROFILES
 from timecoin.sim.run import Report, simulate
 from timecoin.sim.world import WorldSettings

@@ -97,6 +97,7 @@ class Node:
         self.views = ChainViews(self.chain, store)
         self.addresses = AddressViews(store)
         self.wallet_rows = WalletStore(runtime.engine)
+        self.pool_limits = settings.pool
         self.pool = Pool(self.chain, settings.pool, genesis.chain_id, verify, memo)
         self.exchange = Exchange(self._find_body)
         self.finality = Finality(

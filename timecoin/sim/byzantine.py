@@ -7,16 +7,13 @@ cannot make. Each behaviour is one fault by itself; a node may have several.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from timecoin.codec import CodecError, Wire, decode, encode
+from timecoin.codec import Wire
 from timecoin.consensus import messages as blocks
 from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, Votes
-from timecoin.crypto.keys import SigningKey
 from timecoin.crypto.merkle import merkle_root
 from timecoin.finality.messages import (
     Answer,
@@ -28,10 +25,13 @@ from timecoin.finality.messages import (
     TxAnswer,
     VoteReply,
 )
-from timecoin.node.catalog import KIND_OF, MESSAGES
+from timecoin.gossip.messages import Bundle
+from timecoin.node.catalog import MESSAGES
 from timecoin.quorum.bitmap import make_bitmap
 from timecoin.quorum.evidence import DoubleSignature, Evidence, SignedBlock
 from timecoin.quorum.statement import NIL, VoteKind, proposal_statement, vote_statement
+from timecoin.sim import forgery
+from timecoin.sim.behaviour import Behaviour, Faulty, frame_of, message_of
 from timecoin.sim.network import Frame
 from timecoin.sync.messages import TipAnnounce
 
@@ -40,34 +40,6 @@ HISTORY = 100
 ONE_IN = 10
 """How often a frame comes with a bad one beside it."""
 MAX_DELAY_MS = 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class Faulty:
-    """What a behaviour knows: its node's key, the chain, chance, and how to split the others."""
-
-    key: SigningKey
-    chain_id: bytes
-    slot_ms: int
-    rng: Random
-    others: Sequence[bytes]
-    """Voting keys of the other members."""
-    in_second_half: Callable[[bytes], bool]
-    """By node id: so that half of the network is told something else."""
-
-
-class Behaviour:
-    """One fault. The default does nothing wrong."""
-
-    def __init__(self, faulty: Faulty) -> None:
-        self.faulty = faulty
-
-    def incoming(self, peer: bytes, message: Wire) -> None:
-        """``peer`` sent ``message`` to this node."""
-
-    def outgoing(self, peer: bytes, message: Wire | None, frame: Frame) -> list[Frame]:
-        """What goes to ``peer`` in place of ``frame``, which carries ``message``."""
-        return [frame]
 
 
 class WithholdVotes(Behaviour):
@@ -79,7 +51,7 @@ class WithholdVotes(Behaviour):
             case BlockVote() | Votes() | Receipts():
                 return []
             case Answer():
-                return [_frame(msgspec.structs.replace(message, vote=None))]
+                return [frame_of(msgspec.structs.replace(message, vote=None))]
         return [frame]
 
 
@@ -108,6 +80,32 @@ class WithholdCertificates(Behaviour):
         if isinstance(message, Certified | Finalized):
             late_ms = self.faulty.slot_ms + self.faulty.rng.randrange(self.faulty.slot_ms)
             return [Frame(frame.kind, frame.payload, late_ms)]
+        return [frame]
+
+
+class AmbushCertificates(Behaviour):
+    """Shows certificates and receipt quorums when somebody proposes to resolve a double spend.
+
+    Then one side is certified and the other half archived, and every member has to keep its word.
+    """
+
+    def __init__(self, faulty: Faulty) -> None:
+        super().__init__(faulty)
+        self._held: dict[bytes, list[Frame]] = {}
+        self._ambushed = False
+
+    def incoming(self, peer: bytes, message: Wire) -> None:
+        """A proposal that resolves something is the moment."""
+        if isinstance(message, Proposal) and message.block.body.resolutions:
+            self._ambushed = True
+
+    def outgoing(self, peer: bytes, message: Wire | None, frame: Frame) -> list[Frame]:
+        """Before that nothing, from then on all of it."""
+        if self._ambushed:
+            return [*self._held.pop(peer, ()), frame]
+        if isinstance(message, Certified | Finalized):
+            self._held.setdefault(peer, []).append(frame)
+            return []
         return [frame]
 
 
@@ -165,7 +163,7 @@ class InvalidSignatures(Behaviour):
         signature = self.faulty.key.sign(blocks.vote_statement(other_chain, message))
         forged = msgspec.structs.replace(message, signature=signature)
         named = msgspec.structs.replace(message, voter=self.faulty.rng.choice(self.faulty.others))
-        return [frame, _frame(forged), _frame(named)]
+        return [frame, frame_of(forged), frame_of(named)]
 
 
 class EquivocateVotes(Behaviour):
@@ -182,7 +180,7 @@ class EquivocateVotes(Behaviour):
         other = self.faulty.rng.randbytes(32) if message.block_hash == NIL else NIL
         changed = msgspec.structs.replace(message, block_hash=other)
         signature = self.faulty.key.sign(blocks.vote_statement(self.faulty.chain_id, changed))
-        return [_frame(msgspec.structs.replace(changed, signature=signature))]
+        return [frame_of(msgspec.structs.replace(changed, signature=signature))]
 
 
 class EquivocateProposals(Behaviour):
@@ -204,7 +202,7 @@ class EquivocateProposals(Behaviour):
             self.faulty.chain_id, message.height, message.round, 0, message.slot, block.hash
         )
         signature = self.faulty.key.sign(statement)
-        return [_frame(msgspec.structs.replace(message, block=block, signature=signature))]
+        return [frame_of(msgspec.structs.replace(message, block=block, signature=signature))]
 
 
 def accepting_vote(faulty: Faulty, anchor: int, txids: Sequence[bytes]) -> VoteReply:
@@ -238,7 +236,7 @@ class VoteForEverything(Behaviour):
             return [frame]
         vote = accepting_vote(self.faulty, query.anchor, txids)
         valid = (TxAnswer(Code.VALID, b""),) * len(txids)
-        return [_frame(Answer(message.request, valid, vote))]
+        return [frame_of(Answer(message.request, valid, vote))]
 
 
 class LieAboutHeights(Behaviour):
@@ -249,7 +247,9 @@ class LieAboutHeights(Behaviour):
         if not isinstance(message, TipAnnounce):
             return [frame]
         rng = self.faulty.rng
-        return [_frame(TipAnnounce(message.height + rng.randrange(1, 2**32), rng.randbytes(32), 0))]
+        return [
+            frame_of(TipAnnounce(message.height + rng.randrange(1, 2**32), rng.randbytes(32), 0))
+        ]
 
 
 class ForgeEvidence(Behaviour):
@@ -269,14 +269,16 @@ class ForgeEvidence(Behaviour):
         proof = DoubleSignature(
             VoteKind.PREPARE, message.height, message.round, accused, signed[0], signed[1]
         )
-        return [frame, _frame(Evidence(proof))]
+        return [frame, frame_of(Evidence(proof))]
 
 
 BEHAVIOURS: dict[str, type[Behaviour]] = {
     "withhold-votes": WithholdVotes,
     "withhold-proposals": WithholdProposals,
     "withhold-certificates": WithholdCertificates,
+    "ambush-certificates": AmbushCertificates,
     "target-candidates": TargetCandidates,
+    "grind-candidates": forgery.GrindCandidates,
     "delay": DelayEverything,
     "replay": Replay,
     "garbage": Garbage,
@@ -285,7 +287,10 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
     "equivocate-proposals": EquivocateProposals,
     "vote-for-everything": VoteForEverything,
     "lie-about-heights": LieAboutHeights,
+    "lie-about-weights": forgery.LieAboutWeights,
+    "forge-history": forgery.ForgeHistory,
     "forge-evidence": ForgeEvidence,
+    "wrong-chain": forgery.WrongChain,
 }
 
 
@@ -297,33 +302,25 @@ class Byzantine:
 
     def incoming(self, peer: bytes, kind: int, payload: bytes) -> None:
         """A frame arrived at this node."""
-        message = _message(Frame(kind, payload))
-        if message is not None:
-            for behaviour in self._behaviours:
-                behaviour.incoming(peer, message)
+        for frame in _unpacked(Frame(kind, payload)):
+            message = message_of(frame)
+            if message is not None:
+                for behaviour in self._behaviours:
+                    behaviour.incoming(peer, message)
 
     def outgoing(self, peer: bytes, kind: int, payload: bytes) -> list[Frame]:
         """What is sent instead of this frame."""
-        frames = [Frame(kind, payload)]
+        frames = _unpacked(Frame(kind, payload))
         for behaviour in self._behaviours:
             frames = [
                 after
                 for frame in frames
-                for after in behaviour.outgoing(peer, _message(frame), frame)
+                for after in behaviour.outgoing(peer, message_of(frame), frame)
             ]
         return frames
 
 
-def _frame(message: Wire) -> Frame:
-    return Frame(KIND_OF[type(message)], encode(message))
-
-
-def _message(frame: Frame) -> Wire | None:
-    """What ``frame`` says; None when it says nothing."""
-    known = MESSAGES.get(frame.kind)
-    if known is None:
-        return None
-    try:
-        return decode(frame.payload, known.type, known.max_bytes)
-    except CodecError:
-        return None
+def _unpacked(frame: Frame) -> list[Frame]:
+    """What gossip has bundled, one by one: a fault is not to be dodged by the packing."""
+    message = message_of(frame)
+    return [Frame(*item) for item in message.items] if isinstance(message, Bundle) else [frame]

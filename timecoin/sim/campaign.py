@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from timecoin.ledger.transaction import Outpoint, Transaction
-from timecoin.sim.byzantine import Byzantine, Faulty
+from timecoin.sim.behaviour import Faulty
+from timecoin.sim.broken import InvariantBroken
+from timecoin.sim.byzantine import Byzantine
 from timecoin.sim.faults import Faults
-from timecoin.sim.invariants import InvariantBroken, Invariants
+from timecoin.sim.invariants import Invariants
 from timecoin.sim.profiles import Plan
 from timecoin.sim.run import percentiles
 from timecoin.sim.world import SimNode, World

@@ -63,6 +63,8 @@ class SimNetwork:
         """By node id: what faulty nodes do to the frames that they send."""
         self.observers: list[Callable[[int, bytes], None]] = []
         """Called with (kind, payload) of every frame that is sent."""
+        self.taps: list[Callable[[bytes, bytes, int, bytes], None]] = []
+        """The same with the node ids of sender and receiver before it."""
         self.messages: Counter[int] = Counter()
         self.bytes = 0
 
@@ -143,6 +145,8 @@ class SimNetwork:
         self.bytes += len(payload)
         for observe in self.observers:
             observe(kind, payload)
+        for tap in self.taps:
+            tap(sender.node_id, receiver, kind, payload)
 
         def arrive() -> None:
             if target.epoch(sender.node_id) == epoch:
