@@ -21,7 +21,7 @@ LONG_HOURS ?= 72
 LONG_PAYMENTS ?= 5000
 
 # `make fuzz`: what is fuzzed, and for how long each.
-FUZZ_TARGETS ?= wire frames rpc json config genesis scripts texts
+FUZZ_TARGETS ?= wire frames session rpc json http websocket config genesis scripts texts rows files proofs
 FUZZ_SECONDS ?= 60
 
 # Debian packages that `make tools` installs: for building the package, and for tests that need more

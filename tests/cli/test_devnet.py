@@ -114,8 +114,8 @@ class FoundingTests(DevnetCase):
         self.assertNotEqual(nodes[0].rpc_password, nodes[1].rpc_password)
         write_records(self.directory, nodes)
         self.assertEqual(read_records(self.directory), nodes)
-        for text in ("", "{}", "[1]", '[{"name": "x"}]'):
-            (self.directory / "nodes.json").write_text(text)
+        for content in (b"", b"{}", b"[1]", b'[{"name": "x"}]', b'[{"name": "\xc0"}]'):
+            (self.directory / "nodes.json").write_bytes(content)
             self.assertRaises(DevnetError, read_records, self.directory)
 
 

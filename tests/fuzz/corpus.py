@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.fuzz import bytesof
 from tests.fuzz.targets import METHODS, TYPES
 from timecoin.codec import encode
 from timecoin.crypto.address import encode_address
@@ -62,7 +63,18 @@ def seeds() -> dict[str, list[bytes]]:
             b"timecoin:" + encode_address(Network.DEVNET, pubkey_hash).encode() + b"?amount=1.5",
             b"[::1]:24000",
             b"node.example:24000",
+            b"192.0.2.0/24",
+            b"info,p2p:debug",
+            b"alice:0123456789abcdef$" + b"ab" * 32,
+            b"alice:ping,help",
+            b"12.00000001",
         ],
+        "rows": list(bytesof.rows(world)),
+        "files": list(bytesof.files()),
+        "proofs": list(bytesof.proofs(world)),
+        "http": list(bytesof.http()),
+        "websocket": list(bytesof.websocket()),
+        "session": list(bytesof.link()),
     }
 
 

@@ -11,11 +11,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.fuzz.doors import fuzz_http, fuzz_session, fuzz_websocket
+from tests.fuzz.kept import fuzz_files, fuzz_proofs, fuzz_rows
 from tests.fuzz.slowcodec import NotCanonical, slow_decode
 from timecoin.chain.entryproof import EntryProof
+from timecoin.chain.loading import LoadState
+from timecoin.cli.soak.reading import parse_reading
 from timecoin.codec import CodecError, decode, encode
+from timecoin.consensus import journal
 from timecoin.crypto.address import decode_address, encode_address
+from timecoin.finality.emergency import EmergencyRow
 from timecoin.finality.proof import FinalityProof
+from timecoin.finality.receipts import Receipted
+from timecoin.finality.votes import Lock
+from timecoin.ledger.amount import format_time, parse_time
 from timecoin.ledger.block import Block
 from timecoin.ledger.genesis import genesis_from_json, genesis_to_json
 from timecoin.ledger.rules import RuleBroken
@@ -24,18 +33,25 @@ from timecoin.ledger.transaction import Transaction
 from timecoin.ledger.utxo import Utxo
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.masternodes.changes import Change
+from timecoin.masternodes.history import Moment
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.config import ConfigError, read_config
+from timecoin.node.log.levels import read_levels
+from timecoin.p2p import addressbook, bans, reputation
 from timecoin.p2p import messages as session
 from timecoin.p2p.address import parse_peer_address
 from timecoin.p2p.framing import Frame, FrameBuffer, FrameError
 from timecoin.params import Network
 from timecoin.quorum.certificate import BatchCertificate, BlockCertificate
+from timecoin.rpc.auth import Login, parse_allowip, parse_whitelist
+from timecoin.rpc.earnings import Earned
 from timecoin.rpc.envelope import Batch, Call, Invalid, read_body
 from timecoin.rpc.errors import INTERNAL_ERROR, RpcError
-from timecoin.rpc.jsonvalues import dumps, loads
+from timecoin.rpc.jsonvalues import dumps, loads, parse_amount
 from timecoin.rpc.method import Method
 from timecoin.rpc.reference import published_methods
+from timecoin.store import chainstore, schema
+from timecoin.wallet.book import BookRow
 from timecoin.wallet.uri import parse_payment_uri, payment_uri
 from timecoin.wallet.walletfile import WalletFile
 
@@ -56,6 +72,25 @@ TYPES: tuple[object, ...] = (
     FinalityProof,
     EntryProof,
     WalletFile,
+    session.GetAddresses,
+    session.Addresses,
+    session.Observed,
+    LoadState,
+    journal.Place,
+    journal.Broken,
+    EmergencyRow,
+    Receipted,
+    Lock,
+    tuple[Moment, ...],
+    addressbook.Row,
+    bans.Row,
+    reputation.Row,
+    Earned,
+    chainstore.ArchivedRow,
+    chainstore.UndoRow,
+    chainstore.ForkRow,
+    schema._EarlierSet,
+    BookRow,
 )
 """Everything that is read from links, disks or callers as consensus bytes, by its number here."""
 MAX_INPUT_BYTES = 1 << 20
@@ -173,8 +208,25 @@ def fuzz_scripts(data: bytes) -> None:
 
 
 def fuzz_texts(data: bytes) -> None:
-    """Addresses, payment links and peers as users type them."""
+    """Addresses, amounts, payment links, peers and settings as users type them."""
     text = data.decode("utf-8", "surrogateescape")
+    for read in (
+        read_levels,
+        Login.from_rpcauth,
+        lambda line: parse_allowip([line]),
+        lambda line: parse_whitelist([line, line]),
+        lambda page: parse_reading(page, "node", 0.0, 0.0),
+    ):
+        with contextlib.suppress(ValueError, KeyError):
+            read(text)
+    with contextlib.suppress(ValueError):
+        units = parse_time(text)
+        assert parse_time(format_time(units)) == units
+    with contextlib.suppress(RpcError):
+        assert parse_amount(text) >= 0
+    with contextlib.suppress(ValueError):
+        subject = bans.parse_subject(text)
+        assert bans.parse_subject(bans.subject_text(subject)) == subject
     for network in Network:
         with contextlib.suppress(ValueError):
             found = decode_address(network, text)
@@ -196,4 +248,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "genesis": fuzz_genesis,
     "scripts": fuzz_scripts,
     "texts": fuzz_texts,
+    "rows": fuzz_rows,
+    "files": fuzz_files,
+    "proofs": fuzz_proofs,
+    "http": fuzz_http,
+    "websocket": fuzz_websocket,
+    "session": fuzz_session,
 }

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import typing
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -8,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+import timecoin
 from tests.fuzz.corpus import seeds
 from tests.fuzz.slowcodec import NotCanonical, slow_decode
 from tests.fuzz.targets import TARGETS, TYPES
-from timecoin.codec import CodecError, decode
+from timecoin.codec import CodecError, Wire, decode
 
 SEEDS = seeds()
 TARGET_NAMES = sorted(TARGETS)
+READ_AS_JSON = {"timecoin.ledger.genesis"}
+"""Its types are hashed as consensus bytes, and read from a text."""
 INSERTS = (b"", b"\x00", b"\xff" * 4, b"\xc4\x00", b"\xcc\x01", b"\xdc\x00\x01", b"\x90", b"\xc0")
 
 
@@ -52,6 +59,38 @@ class TargetTest(SynchronousTestCase):
     def test_nearly_valid_bytes(self, name: str, rng: Random) -> None:
         for _ in range(20):
             TARGETS[name](mutated(rng.choice(SEEDS[name]), rng))
+
+
+class EveryTypeTest(SynchronousTestCase):
+    """No type of consensus bytes is left out."""
+
+    def test_every_declared_type_is_fed(self) -> None:
+        for found in pkgutil.walk_packages(timecoin.__path__, "timecoin."):
+            importlib.import_module(found.name)
+        fed: set[object] = set()
+        for kind in TYPES:
+            self.collect(kind, fed)
+        declared = {kind for kind in self.below(Wire) if kind.__module__ not in READ_AS_JSON}
+        self.assertEqual({kind for kind in declared if kind not in fed}, set())
+
+    def collect(self, kind: object, fed: set[object]) -> None:
+        """``kind`` and all types within it."""
+        if kind in fed:
+            return
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            fed.add(kind)
+            for hint in typing.get_type_hints(kind, include_extras=True).values():
+                self.collect(hint, fed)
+        for inner in typing.get_args(kind):
+            self.collect(inner, fed)
+
+    def below(self, kind: type) -> Iterator[type]:
+        """All subclasses of ``kind`` in the package."""
+        subclasses: list[type] = kind.__subclasses__()
+        for found in subclasses:
+            if found.__module__.startswith("timecoin."):
+                yield found
+            yield from self.below(found)
 
 
 class SlowDecoderTest(SynchronousTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import http.client
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -24,7 +26,7 @@ from timecoin.rpc import tls as tls_module
 from timecoin.rpc.auth import Login
 from timecoin.rpc.service import RpcService, RpcSettings
 from timecoin.rpc.subscriptions import Streams, Subscriptions
-from timecoin.rpc.tls import TlsError, TlsFiles, ensure_certificate
+from timecoin.rpc.tls import TlsError, TlsFiles, ensure_certificate, tls_options
 
 REACTOR: Any = global_reactor
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
@@ -102,6 +104,17 @@ class MadeCertificateTests(SynchronousTestCase):
         self.files.certificate.write_text("nonsense")
         self.assertRaises(TlsError, self.ensure)
         self.assertEqual(self.files.certificate.read_text(), "nonsense")
+
+    def test_a_curve_that_nobody_knows(self) -> None:
+        """Found by fuzzing: the library has an exception of its own for it."""
+        made = self.ensure()
+        curve = bytes.fromhex("06082a8648ce3d030107")
+        changed = made.public_bytes(Encoding.DER).replace(curve, curve[:-1] + b"\x7f")
+        lines = base64.encodebytes(changed)
+        begin, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+        self.files.certificate.write_bytes(begin + lines + end)
+        self.assertRaises(TlsError, tls_options, self.files)
+        self.assertRaises(TlsError, self.ensure)
 
     def test_a_key_that_others_can_read_is_refused(self) -> None:
         self.ensure()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -34,6 +35,7 @@ TOO_LARGE = (
     b"Connection: close\r\n\r\n"
     b'{"error":"body too large"}'
 )
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,11 @@ class ConnectionLimits:
 
 
 class BoundedRequest(Request):
-    """A request whose body is refused with 413 as soon as it is known to be too large."""
+    """A request whose body is refused with 413 as soon as it is known to be too large.
+
+    One whose method, path or host is no text is refused with 400: the routes behind would log a
+    traceback of it, for any stranger.
+    """
 
     _received_bytes = 0
     _refused = False
@@ -59,7 +65,7 @@ class BoundedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Refuse by the declared length (None: chunked, counted as it comes)."""
         if length is not None and length > self._connection.limits.max_body_bytes:
-            self._refuse()
+            self._refuse(TOO_LARGE)
             length = 0
         super().gotLength(length)
 
@@ -67,12 +73,15 @@ class BoundedRequest(Request):
         """Store a piece of the body, or drop it once refused."""
         self._received_bytes += len(data)
         if self._received_bytes > self._connection.limits.max_body_bytes:
-            self._refuse()
+            self._refuse(TOO_LARGE)
         if not self._refused:
             super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The request is complete: serve it, unless it has been refused."""
+        host = self.requestHeaders.getRawHeaders(b"host", [b""])[-1]
+        if not all(_is_text(part) for part in (command, unquote_to_bytes(path), host)):
+            self._refuse(BAD_REQUEST)
         if self._refused:
             return
         connection = self._connection
@@ -80,11 +89,19 @@ class BoundedRequest(Request):
         self.notifyFinish().addBoth(lambda _: connection.request_served())
         super().requestReceived(command, path, version)
 
-    def _refuse(self) -> None:
+    def _refuse(self, answer: bytes) -> None:
         if not self._refused:
             self._refused = True
             self.requestHeaders.removeHeader(b"expect")  # no "100 Continue" after the refusal
-            self._connection.refuse(TOO_LARGE)
+            self._connection.refuse(answer)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class BoundedConnection(ProtocolWrapper):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -30,6 +31,18 @@ RENEW_DAYS = 30
 """It is renewed at a start so long before its end."""
 CLOCK_SKEW = datetime.timedelta(hours=1)
 ALWAYS_NAMED = ("127.0.0.1", "::1")
+
+_UNUSABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    SSL.Error,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+)
+"""What the libraries raise for files that are none of ours."""
 
 _log = Logger("timecoin.rpc")
 
@@ -60,7 +73,7 @@ def tls_options(files: TlsFiles) -> CertificateOptions:
             raiseMinimumTo=TLSVersion.TLSv1_2,
         )
         options.getContext()
-    except (OSError, ValueError, TypeError, SSL.Error) as error:
+    except _UNUSABLE as error:
         raise TlsError(f"TLS certificate or key: {error}") from error
     return options
 
@@ -84,7 +97,7 @@ def ensure_certificate(files: TlsFiles, hosts: Sequence[str], now: datetime.date
             reason = f"renewed, because the old one {stale}"
         made = _self_signed(key, wanted, now)
         _write(files.certificate, made.public_bytes(Encoding.PEM), 0o644)
-    except (OSError, ValueError, TypeError) as error:
+    except _UNUSABLE as error:
         raise TlsError(f"TLS certificate or key: {error}") from error
     _log.info(
         "certificate {path} {reason}; good until {end}, SHA-256 {fingerprint}",

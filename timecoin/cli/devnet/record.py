@@ -60,5 +60,5 @@ def read_records(directory: Path) -> list[NodeRecord]:
         return msgspec.json.decode(path.read_bytes(), type=list[NodeRecord])
     except OSError as error:
         raise DevnetError(f"no devnet in {directory}: {path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DevnetError(f"{path} is no list of nodes: {error}") from error
