@@ -349,6 +349,17 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.late.chain.tip, LONG.tip)
         self.assertEqual(self.late.blamed, [])
 
+    def test_who_gives_headers_and_never_a_body_is_charged(self) -> None:
+        withholder = self.peer("withholder")
+        withholder.rewrite = only(Bodies, lambda peer, message: None)
+        self.world.run(22_000)
+        self.assertEqual(
+            self.late.blamed, [(withholder.name, 5, "announced blocks and delivered none")]
+        )
+        self.peer("honest")
+        self.world.run(3_000)
+        self.caught_up()
+
     def test_link_lost_while_asked(self) -> None:
         gone = self.peer("gone")
         gone.rewrite = only(Headers, lambda peer, message: None)

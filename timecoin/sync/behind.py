@@ -109,6 +109,7 @@ class HistoryFetch:
                 items.append(fetched(item, header, request.peer))
             except ValueError as error:
                 return self._line.lie(request.peer, LIE_POINTS, str(error), now_ms)
+        self._line.peers.credit_bodies(request.peer)
         self._count = min(MAX_OLD_BLOCKS, self._count + 1)
         missing = self._missing(items)
         if not missing:

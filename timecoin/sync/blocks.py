@@ -70,6 +70,7 @@ class BlockFetch:
                 self._window.add(height, fetched(item, header, request.peer))
             except ValueError as error:
                 return self._line.lie(request.peer, LIE_POINTS, str(error), now_ms)
+            self._line.peers.credit_bodies(request.peer)
         return []
 
     def fetch(self, now_ms: int) -> list[Effect]:

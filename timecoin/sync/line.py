@@ -49,7 +49,8 @@ class Line:
         known = self.peers.get(request.peer)
         if known is None or not self.peers.failed(request.peer):
             return []
-        if known.proved:
+        bodies = request.purpose in (Purpose.BODIES, Purpose.HISTORY)
+        if known.gave_bodies if bodies else known.proved:
             # Slowness is no fault; others are asked for a while.
             self.peers.forget(request.peer, now_ms)
             return []

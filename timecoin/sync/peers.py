@@ -20,6 +20,8 @@ class Peer:
     """The lowest block whose body it says to have."""
     proved: bool = False
     """It delivered certified headers since we fell behind."""
+    gave_bodies: bool = False
+    """It has delivered bodies on this link."""
     failures: int = 0
     latency_ms: int = 0
     """Time from question to answer, smoothed; 0 before the first."""
@@ -73,6 +75,12 @@ class Peers:
         peer = self._peers.get(name)
         if peer is not None:
             peer.proved = True
+
+    def credit_bodies(self, name: bytes) -> None:
+        """Bodies that ``name`` sent are those of our headers."""
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.gave_bodies = True
 
     def answered(self, name: bytes, took_ms: int) -> None:
         """``name`` delivered, ``took_ms`` after the question."""
