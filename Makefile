@@ -41,7 +41,7 @@ help:
 	@echo "make sim-long    5,000 seeds, and seven nodes for 72 virtual hours"
 	@echo "make fuzz        coverage-guided fuzzing of every decoder"
 	@echo "make soak        a devnet of three under payments for three minutes, watched for faults"
-	@echo "make bench       the benchmarks of finality and of RPC (make bench-rpc: RPC alone)"
+	@echo "make bench       the benchmarks of signatures, finality and RPC (make bench-rpc: RPC alone)"
 	@echo "make bench-capacity  what a node needs: memory, processor, traffic, disk"
 	@echo "make bench-heartbeats  heartbeat traffic of a node at 10, 100, 1,000 masternodes"
 	@echo "make bench-growth  finality and messages of a payment at 4 to 256 validators"
@@ -109,7 +109,9 @@ soak: install
 	@$(BIN)/timecoin-cli soak --start 3 --minutes 3 --payments 20 --out .soak
 
 bench: install
-	@$(BIN)/python benchmarks/finality.py
+	@mkdir -p build
+	@$(BIN)/python benchmarks/signatures.py
+	@$(BIN)/python benchmarks/finality.py --plot build/finality.html
 	@$(BIN)/python benchmarks/rpc.py
 
 # Coverage-guided, two targets at a time; inputs that find something stay in .fuzz as TARGET-*.

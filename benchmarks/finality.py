@@ -7,6 +7,7 @@ it is no longer sustained. Prints figures; asserts nothing. Processor time is th
 the payments sent: unlike a latency it hardly depends on what else the machine does.
 
     .venv/bin/python benchmarks/finality.py [--seconds 15] [--rates 100,500,1000] [--profile]
+        [--plot finality.html]
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from twisted.internet.threads import deferToThread
 
 from timecoin import params
 from timecoin.cli.devnet.network import Devnet
+from timecoin.cli.soak.plot import plot
+from timecoin.cli.soak.report import page
 from timecoin.crypto.address import encode_address
 from timecoin.crypto.hashing import hash160
 from timecoin.ledger.genesis import genesis_from_json
@@ -76,7 +79,7 @@ class Run:
         self._reactor = reactor
         self._callers = callers
         self._network = network
-        self._rate = rate
+        self.rate = rate
         self.latencies_ms: list[float] = []
         self.failures: dict[str, int] = {}
         self.refused = 0
@@ -86,7 +89,7 @@ class Run:
 
     async def send(self, payments: list[Transaction]) -> None:
         """Send all ``payments`` at the rate; returns when the waited-for ones are final."""
-        size = self._rate // BATCHES_PER_SECOND
+        size = self.rate // BATCHES_PER_SECOND
         cpu_s = self._cpu_s()
         began = time.monotonic()
         waits: list[defer.Deferred[Any]] = []
@@ -138,17 +141,20 @@ class Run:
         """Whether the sender kept the rate and the uncertified pool did not grow."""
         half = len(self.pending) // 2
         early, late = self.pending[1 : half + 1], self.pending[half + 1 :]
-        grows = bool(early and late) and min(late) > max(early) + self._rate
+        grows = bool(early and late) and min(late) > max(early) + self.rate
         return not (grows or self.refused or self.failures or self.late_s > 1)
+
+    def latency_ms(self, per_cent: int) -> float:
+        """The latency that ``per_cent`` of the waited-for payments did not pass."""
+        return percentile(sorted(self.latencies_ms), per_cent)
 
     def line(self) -> str:
         """The figures of this run."""
-        ordered = sorted(self.latencies_ms)
-        p50, p95, p99 = (percentile(ordered, per_cent) for per_cent in (50, 95, 99))
+        p50, p95, p99 = map(self.latency_ms, (50, 95, 99))
         failures = "".join(f"\n    {n} times: {text}" for text, n in self.failures.items())
         return (
-            f"{self._rate:6d}/s  p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  p99 {p99:7.1f} ms  "
-            f"({len(ordered)} samples, refused {self.refused}, pool {max(self.pending)}, "
+            f"{self.rate:6d}/s  p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  p99 {p99:7.1f} ms  "
+            f"({len(self.latencies_ms)} samples, refused {self.refused}, pool {max(self.pending)}, "
             f"sender late {self.late_s:.1f} s, {self.cpu_us:.0f} us of processor a payment, "
             f"{'sustained' if self.sustained else 'not sustained'}){failures}"
         )
@@ -160,12 +166,29 @@ def chunks(items: list[Transaction], size: int) -> Iterator[list[Transaction]]:
         yield items[start : start + size]
 
 
+def draw(runs: list[Run]) -> str:
+    """A page with the latencies of ``runs`` by their rate, and what a payment costs."""
+    ordered = sorted(runs, key=lambda run: run.rate)
+    latencies = {
+        f"p{per_cent}": [(float(run.rate), run.latency_ms(per_cent)) for run in ordered]
+        for per_cent in (50, 95, 99)
+    }
+    costs = {"all nodes": [(float(run.rate), run.cpu_us) for run in ordered]}
+    return page(
+        "Finality by the rate of payments",
+        plot("Submitted to final at each node", "ms", latencies, "payments a second"),
+        plot("Processor of a payment", "us", costs, "payments a second"),
+    )
+
+
 async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) -> None:
     """All rates, then the search for the highest one."""
     genesis = genesis_from_json((network.directory / GENESIS_NAME).read_text())
     coins = Coins(genesis, options.seed)
     callers = [Caller(reactor, node) for node in network.nodes]
     await prepare(reactor, callers, coins, options.coins)
+
+    runs: list[Run] = []
 
     async def run(rate: int, seconds: int) -> Run:
         payments = coins.payments(rate * seconds)
@@ -174,6 +197,7 @@ async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) ->
         for tx in payments:
             coins.free(tx, 1)
         print(result.line(), flush=True)
+        runs.append(result)
         return result
 
     for rate in options.rates:
@@ -194,6 +218,9 @@ async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) ->
         else:
             rate = int(rate / STEP) // 50 * 50
     print(f"highest rate sustained for {SUSTAINED_S} s: {best}/s")
+    if options.plot is not None:
+        options.plot.write_text(draw(runs), encoding="utf-8")
+        print(f"plots: {options.plot}")
 
 
 def main() -> None:
@@ -209,6 +236,7 @@ def main() -> None:
     parser.add_argument("--base-port", type=int, default=27_300)
     parser.add_argument("--slot", type=float, default=10.0, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plot", type=Path, help="write plots to this HTML file")
     parser.add_argument("--profile", action="store_true", help="py-spy during the last fixed rate")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="timecoin-bench-") as directory:

@@ -15,13 +15,14 @@ import time
 from pathlib import Path
 
 from timecoin.cli.soak.plot import plot
-from timecoin.cli.soak.report import STYLE
+from timecoin.cli.soak.report import page
 from timecoin.sim.growth import Growth, measure
 
 
 def draw(found: list[Growth]) -> str:
     """A page with the plots of ``found``."""
-    plots = (
+    return page(
+        "Growth with the active set",
         plot(
             "Finality",
             "virtual ms",
@@ -47,8 +48,6 @@ def draw(found: list[Growth]) -> str:
             "validators",
         ),
     )
-    head = f'<!doctype html><meta charset="utf-8"><title>Growth</title><style>{STYLE}</style>'
-    return "\n".join([head, "<h1>Growth with the active set</h1>", *plots])
 
 
 def main() -> None:

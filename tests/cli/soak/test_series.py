@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from timecoin.cli.soak.plot import MAX_POINTS, round_step, thinned
+from timecoin.cli.soak.plot import MAX_POINTS, plot, round_step, thinned
+from timecoin.cli.soak.report import page
 from timecoin.cli.soak.series import difference, merged, percentile, quantile, slope
 from timecoin.cli.soak.target import TargetError, targets_of_urls
 from timecoin.metrics.histogram import Histogram
@@ -86,3 +87,14 @@ class TargetTests(SynchronousTestCase):
             ("http://x,http://x/", "u"),
         ):
             self.assertRaises(TargetError, targets_of_urls, urls, login, login, None)
+
+
+class PageTests(SynchronousTestCase):
+    def test_a_page_of_plots_over_something_else_than_time(self) -> None:
+        lines = {"p<50": [(4.0, 10.0), (16.0, 20.0)]}
+        text = page("How & why", plot("Finality", "ms", lines, "members & more"))
+        self.assertIn("<h1>How &amp; why</h1>", text)
+        self.assertIn(">members &amp; more</text>", text)
+        self.assertIn("p&lt;50", text)
+        self.assertNotIn("minutes", text)
+        self.assertEqual(text.count("<polyline"), 1)

@@ -44,6 +44,12 @@ STYLE = (
 )
 
 
+def page(title: str, *plots: str) -> str:
+    """An HTML page of ``plots``, as benchmarks write it."""
+    head = f'<!doctype html><meta charset="utf-8"><title>{escape(title)}</title>'
+    return "\n".join([f"{head}<style>{STYLE}</style>", f"<h1>{escape(title)}</h1>", *plots])
+
+
 def write_csv(record: Record, path: Path) -> None:
     """All readings in order of time."""
     rows = sorted(
