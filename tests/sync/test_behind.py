@@ -3,7 +3,11 @@ fetched everything, whatever happened on the way."""
 
 from __future__ import annotations
 
+import random
+
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.chain.net import Contents, Net
@@ -390,3 +394,46 @@ class BadTests(HistoryCase):
         self.world.run(60_000)
         self.assertEqual(self.late.chain.tip, CHAIN.tip)
         self.assertFalse(self.late.sync.active)
+
+
+class NoiseTests(HistoryCase):
+    """Peers that answer anything, restarts at any time: no exception, nothing wrong is kept, and in
+    the end everything is here."""
+
+    def once(self, rng: random.Random) -> None:
+        self.world, self.engine = World(NET), MemoryEngine()
+        self.asked = []
+        self.late = self.start("late")
+
+        def bend(peer: bytes, message: Wire) -> Wire | None:
+            assert isinstance(message, Bodies)
+            items = message.items
+            kept = rng.randint(0, len(items))
+            bare = tuple(msgspec.structs.replace(item, transactions=()) for item in items)
+            change = rng.choice([items, items, items[:kept], items[kept:], items[::-1], bare, ()])
+            return None if rng.random() < 0.2 else msgspec.structs.replace(message, items=change)
+
+        for number in range(3):
+            self.peer(f"strange {number}", change=bend)
+        for life in range(rng.randint(1, 3)):
+            self.world.run(rng.choice([300, 2_000, 9_000]))
+            self.world.end(self.late)
+            if rng.random() < 0.5:
+                self.engine.crash()
+            self.late = self.start(f"late {life}")
+            for number in range(3):
+                self.peer(f"strange {life} {number}", change=bend)
+            store = EngineChainStore(self.engine)
+            for height in range(store.first_body(), self.late.chain.tip_height + 1):
+                self.assertEqual(store.block(height), CHAIN.block(height))
+        self.peer("honest")
+        for _ in range(90):
+            self.world.run(10_000)
+            if self.late.history is not None and self.late.history.whole:
+                break
+        self.whole()
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.randoms(use_true_random=False))
+    def test_noise(self, rng: random.Random) -> None:
+        self.once(rng)
