@@ -216,15 +216,15 @@ class HistoryTests(HistoryCase):
     def test_who_has_pruned_is_not_asked(self) -> None:
         engine = MemoryEngine()
         chain = grown(BLOCKS, engine)
-        EngineChainStore(engine).forget_bodies(1, 8)
+        EngineChainStore(engine).forget_bodies(1, 9)
         pruned = self.peer("pruned", chain)
         self.world.run(20_000)
-        self.assertEqual(self.late.chain.first_body, 9, "as far as it goes")
+        self.assertEqual(self.late.chain.first_body, 10, "as far as it goes")
         self.assertEqual(self.late.blamed, [])
         self.peer("whole")
         self.world.run(5_000)
         self.whole()
-        self.assertTrue(all(asked.first >= 9 for peer, asked in self.asked if peer == pruned.name))
+        self.assertTrue(all(asked.first >= 10 for peer, asked in self.asked if peer == pruned.name))
 
     def test_who_prunes_meanwhile_is_not_charged(self) -> None:
         pruned = self.peer("pruned", change=lambda peer, m: Bodies(m.request, ()))  # type: ignore[attr-defined]
