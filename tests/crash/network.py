@@ -11,14 +11,14 @@ from pathlib import Path
 from random import Random
 
 from tests.crash.disk import CrashingDisk, Trap
-from tests.crash.witness import Witness, last_time, replay
+from tests.crash.judge import Judge
+from tests.crash.witness import Witness, last_time
 from tests.live.journals import double_signatures, read_node
 from timecoin.chain.commit import Chain
 from timecoin.crypto.keys import verify
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.transaction import Transaction
 from timecoin.node.preflight import STORE_DIRECTORY
-from timecoin.sim.invariants import Invariants
 from timecoin.sim.world import START_SECONDS, World, WorldSettings
 from timecoin.store import keys
 from timecoin.store.chainstore import EngineChainStore
@@ -60,7 +60,6 @@ class Network:
     def live(self, directory: Path, life: int, trap: Trap) -> None:
         """Ten seconds with payments by all nodes."""
         world, witness = self._open(directory, life, trap)
-        Invariants(world)
         for _ in range(life * (PAYMENTS + 1)):
             world.users.payment()  # coins of earlier lives
         world.start()
@@ -82,11 +81,10 @@ class Network:
         """A last life, and everything that all of them have said."""
         trap = Trap(None, directory / "told")
         world, _ = self._open(directory, MAX_LIVES, trap)
-        invariants = Invariants(world)
-        replay(directory / WITNESS, world)
+        judge = Judge(world)
         world.start()
         world.run(SETTLE_S)
-        invariants.check_end()
+        judge.replay(directory / WITNESS)
         final = set(world.final_txids())
         told = len(world.submitted)
         assert len(final) >= told // 3, f"only {len(final)} of {told} payments became final"

@@ -9,25 +9,43 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from timecoin.chain.commit import BlockConnected
+from timecoin.codec import Wire, encode
 from timecoin.finality.events import StatusChanged
-from timecoin.ledger.transaction import Transaction, decode_transaction
+from timecoin.ledger.block import Block
+from timecoin.ledger.transaction import Transaction
+from timecoin.masternodes.active_set import ActiveSet
 from timecoin.node.wiring import observe
+from timecoin.quorum.certificate import BlockCertificate
 from timecoin.sim.world import SimNode, World
 
-TIME, FRAME, PAYMENT, FINAL = b"tmpf"
+TIME, FRAME, PAYMENT, FINAL, BLOCK = b"tmpfb"
+
+
+class Connected(Wire, frozen=True):
+    """A block of history, as the first node connected it."""
+
+    block: Block
+    certificate: BlockCertificate
+    transactions: tuple[Transaction, ...]
+    active: ActiveSet
 
 
 class Witness:
-    """Hears what nodes send and call final."""
+    """Hears what nodes send and call final, and what becomes history."""
 
     def __init__(self, path: Path) -> None:
+        self._height = sum(1 for what, _ in read(path) if what == BLOCK)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def attend(self, world: World) -> None:
         """Listen to a world that is about to start."""
-        world.network.observers.append(
-            lambda kind, payload: self._note(FRAME, kind.to_bytes(2, "big") + payload)
-        )
+        number = {node.node_id: node.number for node in world.nodes}
+
+        def hear(sender: bytes, receiver: bytes, kind: int, payload: bytes) -> None:
+            self._note(FRAME, bytes([number[sender], number[receiver], kind]) + payload)
+
+        world.network.taps.append(hear)
         world.on_start(self._watch)
 
     def time(self, now_ms: int) -> None:
@@ -39,11 +57,25 @@ class Witness:
         self._note(PAYMENT, tx.encoded)
 
     def _watch(self, node: SimNode) -> None:
-        def heard(signal: StatusChanged) -> None:
+        def final(signal: StatusChanged) -> None:
             if signal.status.finalized:
                 self._note(FINAL, bytes([node.number]) + signal.txid)
 
-        observe(node.running, StatusChanged, heard)
+        observe(node.running, StatusChanged, final)
+        observe(node.running, BlockConnected, lambda signal: self._history(node))
+        self._history(node)  # the last life may have ended between a block and word of it
+
+    def _history(self, node: SimNode) -> None:
+        """Note the blocks of the node's store that no node had before."""
+        chain = node.running.chain
+        while self._height < chain.tip_height:
+            self._height += 1
+            block, certificate = chain.block(self._height), chain.certificate(self._height)
+            active = chain.active_set(self._height)
+            assert block is not None and certificate is not None and active is not None
+            found = [chain.transaction(entry.wtxid) for entry in block.body.entries]
+            transactions = tuple(tx for tx in found if tx is not None)
+            self._note(BLOCK, encode(Connected(block, certificate, transactions, active)))
 
     def _note(self, what: int, content: bytes) -> None:
         os.write(self._file, bytes([what]) + len(content).to_bytes(4, "big") + content)
@@ -63,17 +95,3 @@ def last_time(path: Path, first_ms: int) -> int:
     """When the last life ended."""
     times = [int.from_bytes(content, "big") for what, content in read(path) if what == TIME]
     return max(times, default=first_ms)
-
-
-def replay(path: Path, world: World) -> None:
-    """Let the observers of a ``world`` that has not started see what all lives have said."""
-    for what, content in read(path):
-        if what == FRAME:
-            kind = int.from_bytes(content[:2], "big")
-            for see in world.network.observers:
-                see(kind, content[2:])
-        elif what == PAYMENT:
-            tx = decode_transaction(content)
-            world.submitted[tx.txid] = tx
-        elif what == FINAL:
-            world.final_ms[content[0], content[1:]] = 0

@@ -152,6 +152,22 @@ class TornLogTests(StoreCase):
         self.cut_everywhere(fill)
 
 
+class UnmadeTests(StoreCase):
+    """F11: a kill while the first start makes the store."""
+
+    def test_some_tables_only(self) -> None:
+        for made in ((), (keys.UTXO,), (keys.META, keys.UTXO)):
+            options = Options(raw_mode=True)
+            options.create_if_missing(True)
+            options.create_missing_column_families(True)
+            families = dict.fromkeys(made, options)
+            Rdict(str(self.directory), options=options, column_families=families).close()
+            engine = RocksEngine(self.directory)
+            engine.write([(table, b"key", b"value") for table in keys.TABLES], sync=True)
+            engine.close()
+            shutil.rmtree(self.directory)
+
+
 class ReindexTests(StoreCase):
     """What follows from the blocks comes back when its files are damaged."""
 

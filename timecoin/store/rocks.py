@@ -33,7 +33,7 @@ from timecoin.store.engine import (
     StoreError,
     StoreUnwritable,
 )
-from timecoin.store.keys import ADDED, META, META_REINDEX, REBUILT, TABLES
+from timecoin.store.keys import ADDED, META, META_REINDEX, META_SCHEMA, REBUILT, TABLES
 
 _MIB = 1 << 20
 _BLOCK_CACHE_BYTES = 32 * _MIB
@@ -73,9 +73,14 @@ def _missing_tables(directory: Path, tables: Sequence[str], options: Options) ->
     return [name for name in tables if name not in found]
 
 
-def _is_being_rebuilt(directory: Path, options: Options) -> bool:
-    """Whether tables that follow from the blocks may be missing: a crash came while they were
-    replaced."""
+def _may_be_completed(directory: Path, missing: set[str], options: Options) -> bool:
+    """Whether a crash explains that tables are ``missing``, and nothing was in them.
+
+    It came while the store was made, before anything was written, or while tables that follow from
+    the blocks were replaced.
+    """
+    if META in missing:
+        return True
     with _telling(directory, "open"):
         database = Rdict(
             str(directory),
@@ -84,10 +89,10 @@ def _is_being_rebuilt(directory: Path, options: Options) -> bool:
             access_type=AccessType.read_only(),
         )
         family = database.get_column_family(META)
-        marked = family.get(META_REINDEX) is not None
+        claimed, marked = (family.get(key) is not None for key in (META_SCHEMA, META_REINDEX))
         family.close()
         database.close()
-    return marked
+    return not claimed or (marked and missing <= set(REBUILT))
 
 
 @contextmanager
@@ -122,8 +127,8 @@ class RocksEngine:
         :class:`DataDirectoryInUse` when another process has it, :class:`StoreDamaged` when it
         cannot be read; :class:`StoreError` when it cannot be opened for another reason, such as a
         table this version does not know. A store of an earlier layout gets the tables in
-        ``keys.ADDED``, after which that version cannot open it any more, and one whose rebuild was
-        interrupted those of ``keys.REBUILT``; one that lacks others is refused as it is.
+        ``keys.ADDED``, after which that version cannot open it any more, and one whose making or
+        rebuild was interrupted those that it lacks; any other is refused as it is.
         """
         try:
             if not read_only:
@@ -132,7 +137,7 @@ class RocksEngine:
             raise StoreError(f"cannot create the data directory {directory}: {error}") from error
         options = _options(Cache(_BLOCK_CACHE_BYTES))
         missing = set(_missing_tables(directory, tables, options)) - ADDED.keys()
-        if missing and not (missing <= set(REBUILT) and _is_being_rebuilt(directory, options)):
+        if missing and not (META in tables and _may_be_completed(directory, missing, options)):
             names = ", ".join(sorted(missing))
             raise StoreError(
                 f"the store in {directory} has another layout (without {names}): "
