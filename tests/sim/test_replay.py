@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.sim.recorded import identity, pay, read, record
+from tests.sim.recorded import MAX_BYTES, identity, pay, read, record
 from timecoin.chain.commit import BlockConnected
 from timecoin.consensus.seat import Identity
 from timecoin.crypto.keys import SigningKey
@@ -18,8 +18,11 @@ from timecoin.node.build import build_node
 from timecoin.node.node import Node, NodeSettings
 from timecoin.node.recording import items
 from timecoin.node.recording.file import RecordingError
+from timecoin.node.recording.recorder import build_recorded, open_recording
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
+from timecoin.sim.campaign import run_plan
+from timecoin.sim.profiles import make_plan
 from timecoin.sim.replay import Difference, Player, Replayed, replay
 from timecoin.sim.world import SimNode, World, WorldSettings
 from timecoin.store.keys import ADDRESS_HISTORY
@@ -165,6 +168,38 @@ class RoundTripTests(ReplayCase):
         ]
         self.assertTrue(nested)
         self.replayed()
+
+    def test_a_disk_that_takes_no_write(self) -> None:
+        self.world.on_disk_full(lambda node: node.kill())
+        self.world.start()
+        pay(self.world, 4)
+        self.node.engine.full = True
+        pay(self.world, 3)
+        self.assertIsNone(self.node.node)
+        noted = [item for turn in self.turns() for item in turn.items]
+        crashed = [item.error for item in noted if isinstance(item, items.Crashed)]
+        self.assertEqual(len(crashed), 1)
+        self.assertIn("DiskFull", crashed[0])
+        self.replayed()
+
+
+class BadDayTests(SynchronousTestCase):
+    """Every life of every node on a day with crashes, full disks, cut links and wrong clocks."""
+
+    def test_chaos(self) -> None:
+        lives: list[tuple[Path, Identity | None]] = []
+
+        def build(settings: NodeSettings, runtime: Runtime) -> Node:
+            path = Path(self.mktemp())
+            lives.append((path, settings.identity))
+            return build_recorded(settings, runtime, open_recording(path), MAX_BYTES)
+
+        with patch("timecoin.sim.world.build_node", build):
+            outcome = run_plan(make_plan("chaos", 1, 4, minutes=1, payments=8))
+        self.assertIsNone(outcome.broken)
+        self.assertGreater(len(lives), 4)
+        for path, keys in lives:
+            self.assertGreater(replay(read(path, self), keys).effects, 0)
 
 
 class FollowerTests(ReplayCase):

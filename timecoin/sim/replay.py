@@ -159,6 +159,10 @@ class Player:
             self._differ(*describe_two(expected, item))
         self.effects += 1
         self.digest.update(encode(item))
+        after = self._peek()
+        if isinstance(after, items.Failed):
+            self._next()
+            raise type(after.kind, (Exception,), {})(after.text)  # as the store did then
         while isinstance(self._peek(), items.LinkInput):
             self._give(self._next())  # it came of sending or charging
 

@@ -59,6 +59,7 @@ ITEMS = st.one_of(
     st.builds(items.Judged, st.text(max_size=9), st.text(max_size=9)),
     st.builds(items.Crashed, st.text(max_size=9)),
     st.builds(items.Cleared, st.text(max_size=9)),
+    st.builds(items.Failed, st.text(max_size=9), st.text(max_size=9)),
 )
 TURNS = st.lists(st.lists(ITEMS, max_size=6).map(lambda some: items.Turn(tuple(some))), max_size=4)
 

@@ -256,6 +256,13 @@ class Cleared(Wire, frozen=True, tag=41):
     table: str
 
 
+class Failed(Wire, frozen=True, tag=42):
+    """The store did not take the batch before: the class and the text of what it raised."""
+
+    kind: str
+    text: str
+
+
 LinkInput = LinkOpened | LinkClosed | Frame
 Input = Build | Start | Stop | Fire | Done | Submit | AskLeave | AskJoin | LinkInput
 Answer = Time | Seed | Peers
@@ -272,6 +279,7 @@ Effect = (
     | Judged
     | Crashed
     | Cleared
+    | Failed
 )
 Item = Stored | Input | End | Answer | Effect
 

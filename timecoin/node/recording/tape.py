@@ -181,7 +181,11 @@ class TapedStore:
         own = tuple(row for row in rows if row[0] not in OTHERS_TABLES)
         if own:
             self._tape.effect(items.Written(own, sync))
-        self._engine.write(rows, sync)
+        try:
+            self._engine.write(rows, sync)
+        except Exception as error:
+            self._tape.effect(items.Failed(type(error).__name__, str(error)))
+            raise
 
     def clear(self, table: str) -> None:
         """See :class:`timecoin.store.engine.Engine`."""
