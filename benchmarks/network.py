@@ -36,6 +36,8 @@ from timecoin.ledger.transaction import outpoint as make_outpoint
 from timecoin.ledger.utxo import Utxo
 
 COIN_UNITS = params.UNITS_PER_TIME
+KEPT_S = 20
+"""How long an idle connection is kept: the node closes it after 30 s, maybe under a request."""
 IDLE = ("Condition.wait", "EPollReactor.doPoll")
 
 Coin = tuple[bytes, Utxo]
@@ -47,6 +49,7 @@ class Caller:
     def __init__(self, reactor: Any, node: NodeRecord) -> None:
         pool = HTTPConnectionPool(reactor)
         pool.maxPersistentPerHost = 64
+        pool.cachedConnectionTimeout = KEPT_S
         if node.tls_cert is None:
             agent = Agent(reactor, pool=pool)
         else:

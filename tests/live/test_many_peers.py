@@ -38,7 +38,7 @@ class ManyPeersTests(SynchronousTestCase):
             text=True,
             check=False,
         )
-        self.assertEqual(run.returncode, 0, run.stderr[-2_000:])
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr[-2_000:])
         parts: dict[str, Any] = {}
         for line in run.stdout.splitlines():
             print(line)
