@@ -217,13 +217,23 @@ class Outgoing(Case):
         ):
             self.assertEqual(proposals_in(effects), [self.sent])
 
-    def test_certificates_are_given_once_a_link(self) -> None:
+    def test_certificates_are_given_once_for_a_proposal_and_link(self) -> None:
         page = ProposedCertificates(self.desk.height, tuple(map(encode, self.certificates)))
         self.assertEqual(self.desk.hear(2, self.wanted), [Send(peer(2), page)])
         self.assertEqual(self.desk.hear(2, self.wanted), [])
         self.desk.do(LinkDown(peer(2)))
         self.desk.do(LinkUp(peer(2), signing_key(2).public))
         self.assertEqual(self.desk.hear(2, self.wanted), [Send(peer(2), page)])
+
+    def test_another_proposal_is_another_matter(self) -> None:
+        """Who asked too late in one round has lost what it got, and asks again in the next."""
+        block = self.desk.block(1, certificates=self.certificates)
+        other = self.desk.proposal(1, block)
+        self.desk.hear(1, other.compact)
+        wanted = named(self.desk, other, *names(self.certificates))
+        page = ProposedCertificates(self.desk.height, tuple(map(encode, self.certificates)))
+        for each in (self.wanted, wanted):
+            self.assertEqual(self.desk.hear(2, each), [Send(peer(2), page)])
 
     def test_pages_are_bounded(self) -> None:
         with patch.object(params, "QUERY_MAX_BYTES", 200):

@@ -69,7 +69,7 @@ class Assembly:
         self._find = find
         self._open: dict[tuple[bytes, bytes], Open] = {}
         self._asked: dict[bytes, None] = {}
-        self._given: dict[bytes, dict[bytes, None]] = {}
+        self._given: dict[bytes, dict[tuple[bytes, bytes], None]] = {}
 
     def begin(self, peer: bytes, proposal: Proposal, now_ms: int) -> Open | None:
         """``proposal``, in good form so far, has come from ``peer``; None if it has no place.
@@ -116,7 +116,10 @@ class Assembly:
         return peer in self._asked
 
     def give(self, peer: bytes, proposal: Proposal, names: Iterable[bytes]) -> list[Effect]:
-        """Send ``peer`` the certificates of ``proposal`` that it names, each once a link."""
+        """Send ``peer`` the certificates of ``proposal`` that it names, each once.
+
+        For another proposal it may ask again: a round that is over took with it what had come.
+        """
         certificates = proposal.block.body.certificates
         held = dict(zip(proposal.compact.block.body.certificates, certificates, strict=True))
         given = self._given.setdefault(peer, {})
@@ -124,9 +127,9 @@ class Assembly:
         size = params.QUERY_MAX_BYTES
         for name in names:
             data = held.get(name)
-            if data is None or name in given:
+            if data is None or (proposal.signature, name) in given:
                 continue
-            given[name] = None
+            given[proposal.signature, name] = None
             if size + len(data) > params.QUERY_MAX_BYTES:
                 pages.append([])
                 size = 0
