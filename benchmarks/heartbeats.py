@@ -3,8 +3,9 @@
 Real masternode machines on virtual time, each linked with at most so many others in a random graph;
 frames are counted as they leave. With many masternodes only some send heartbeats, all the others
 witness and pass on; the figures are scaled to all, since each heartbeat travels by itself (fewer of
-them share a message then, so messages are counted too high, never too low). Prints a table; asserts
-nothing.
+them share a message then, so messages are counted too high, never too low). Prints a table, with
+how the bytes of a node have grown for so many times the masternodes; asserts nothing
+(``tests.masternodes.test_circulation`` does).
 
     .venv/bin/python benchmarks/heartbeats.py [--sizes 10 100 1000] [--links 16] [--senders 20]
 """
@@ -176,6 +177,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"links per node: {options.links}; one heartbeat every {TIMING.interval_ms // 1_000} s")
     print("per node:  masternodes  messages/s     bytes/s  bytes per heartbeat  heard   (took)")
+    before: tuple[int, float] | None = None
     for size in options.sizes:
         began = time.monotonic()
         swarm = Swarm(size, options.links, options.senders, options.seed)
@@ -190,9 +192,18 @@ def main() -> None:
         print(
             f"{size:22,} {messages * scale / seconds:11.2f} {total * scale / seconds:11,.0f} "
             f"{total / heartbeats:20,.0f} {swarm.live() / (size * swarm.senders):7.2%} "
-            f"{time.monotonic() - began:7.0f} s",
+            f"{time.monotonic() - began:7.0f} s  {_growth(before, (size, total * scale))}",
             flush=True,
         )
+        before = (size, total * scale)
+
+
+def _growth(before: tuple[int, float] | None, now: tuple[int, float]) -> str:
+    """How much more masternodes and bytes there are than in the line above."""
+    if before is None:
+        return ""
+    others = (now[0] - 1) / (before[0] - 1)
+    return f"{now[1] / before[1]:.2f} times for {others:.2f} times the other masternodes"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ U8 = Annotated[int, msgspec.Meta(ge=0, le=2**8 - 1)]
 U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 # msgpack itself ends at 2**64 - 1, and msgspec's own bounds are signed: 64 bits need no upper one.
 U64 = Annotated[int, msgspec.Meta(ge=0)]
+Bytes8 = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
 Bytes12 = Annotated[bytes, msgspec.Meta(min_length=12, max_length=12)]
 Bytes20 = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]

@@ -10,7 +10,7 @@ from tests.masternodes.world import CHAIN_ID, World, key
 from timecoin.machine import Received
 from timecoin.masternodes.changes import Join, Leave
 from timecoin.masternodes.heartbeat import Attestation, Attested, Heartbeat, sign_heartbeat
-from timecoin.masternodes.messages import Beats, Leaves
+from timecoin.masternodes.messages import BeatNews, Beats, BeatWants, Leaves, Witnessed
 
 NUMBERS = st.one_of(st.integers(0, 3), st.integers(0, 2**64 - 1))
 KEYS = st.one_of(
@@ -57,13 +57,20 @@ class FuzzTests(SynchronousTestCase):
             st.binary(max_size=80),
             SIGNATURES,
         )
+        # What the victim has, so that a name may mean something.
+        own = sorted(victim.up.book.names())
+        names = st.one_of(st.binary(min_size=8, max_size=8), st.sampled_from(own))
+        witnessing = ATTESTATIONS.filter(len)
         leaves = st.builds(Leave, KEYS, NUMBERS, KEYS, SIGNATURES)
         messages = st.one_of(
             st.builds(
                 Beats,
                 st.lists(found, max_size=3).map(tuple),
                 st.lists(joins, max_size=3).map(tuple),
+                st.lists(st.builds(Witnessed, names, witnessing), max_size=3).map(tuple),
             ),
+            st.builds(BeatNews, st.lists(names).map(tuple), st.lists(names).map(tuple)),
+            st.builds(BeatWants, st.lists(names).map(tuple), st.lists(names).map(tuple)),
             st.lists(leaves, min_size=1, max_size=3).map(lambda items: Leaves(tuple(items))),
         )
         for _ in range(data.draw(st.integers(1, 4))):

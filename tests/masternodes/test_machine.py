@@ -193,7 +193,9 @@ class RemovalTests(SynchronousTestCase):
         self.assertIn("which is live", str(self.objection(world, 1, 2)))
         (message,) = self._messages
         assert isinstance(message, Beats)
-        self.assertEqual(message.members, (world.peers[1].up.book.verified(key(2).public),))
+        found = world.peers[1].up.book.verified(key(2).public)
+        assert found is not None
+        self.assertEqual(message.members, (found.attested,))
 
     def test_what_the_refuser_sends_convinces_the_proposer(self) -> None:
         world = World(3)
@@ -357,17 +359,16 @@ class ForgeryTests(SynchronousTestCase):
             self.assertEqual(self.victim.up.counts.attested - before, int(expected))
 
     def test_one_attestation_for_one_sequence_number(self) -> None:
-        attested: set[Heartbeat] = set()
+        attested: set[bytes] = set()
+        own = self.victim.key.public
 
         def note(sender: Peer, to: Peer, message: Wire) -> Wire:
             if isinstance(message, Beats) and sender is self.victim:
-                for item in message.members:
-                    if item.heartbeat.pubkey == key(7).public:
-                        attested.update(
-                            item.heartbeat
-                            for attestation in item.attestations
-                            if attestation.witness == self.victim.key.public
-                        )
+                for item in message.witnessed:
+                    found = self.victim.up.book.find(item.beat)
+                    if found is not None and found.heartbeat.pubkey == key(7).public:
+                        if own in {attestation.witness for attestation in item.attestations}:
+                            attested.add(item.beat)
             return message
 
         self.world.tamper = note

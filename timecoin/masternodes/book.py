@@ -18,6 +18,7 @@ from timecoin.masternodes.heartbeat import (
     Attested,
     Heartbeat,
     HeartbeatError,
+    beat_id,
     check_attestation,
     check_heartbeat,
     heartbeat_hash,
@@ -32,6 +33,15 @@ LEAST_FREE = 16
 
 Draw = Callable[[bytes, bytes, ActiveSet], tuple[bytes, ...]]
 """(heartbeat hash, pubkey, snapshot) -> its witnesses: ``heartbeat.witnesses``, or a memo of it."""
+
+
+class Level(enum.IntEnum):
+    """How much somebody has of a heartbeat."""
+
+    NOTHING = 0
+    HEARD = 1
+    VERIFIED = 2
+    """With as many attestations as it needs."""
 
 
 class News(enum.Enum):
@@ -59,23 +69,41 @@ class Gathering:
     """The first peers that told of it: attestations go back through them."""
 
     @property
+    def id(self) -> bytes:
+        """Its name in announcements."""
+        return beat_id(self.hash)
+
+    @property
+    def level(self) -> Level:
+        """Whether enough has been gathered."""
+        return Level.HEARD if len(self.attestations) < self.needed else Level.VERIFIED
+
+    @property
     def attested(self) -> Attested:
         """The heartbeat with what has been gathered."""
-        ordered = sorted(self.attestations.values(), key=lambda item: item.witness)
-        return Attested(self.heartbeat, tuple(ordered))
+        return Attested(self.heartbeat, self.ordered)
+
+    @property
+    def ordered(self) -> tuple[Attestation, ...]:
+        """What has been gathered, ascending by witness."""
+        return tuple(sorted(self.attestations.values(), key=lambda item: item.witness))
+
+    @property
+    def sufficient(self) -> tuple[Attestation, ...]:
+        """As many as it needs. A join has all: its witnesses must still be members in its block."""
+        return self.ordered if self.join is not None else self.ordered[: self.needed]
 
     @property
     def item(self) -> Attested | Join:
         """What is sent of it."""
-        return self.joining or self.attested
+        return self.with_attestations(self.sufficient)
 
-    @property
-    def joining(self) -> Join | None:
-        """The join that it is a part of, with what has been gathered."""
-        join = self.join
+    def with_attestations(self, attestations: tuple[Attestation, ...]) -> Attested | Join:
+        """The heartbeat, or the join that it is a part of, with these instead."""
+        attested, join = Attested(self.heartbeat, attestations), self.join
         if join is None:
-            return None
-        return Join(self.attested, join.stake, join.payout_hash, join.vrf_proof, join.signature)
+            return attested
+        return Join(attested, join.stake, join.payout_hash, join.vrf_proof, join.signature)
 
 
 @dataclass(slots=True)
@@ -83,14 +111,13 @@ class Entry:
     """All that is kept of one key."""
 
     gathering: Gathering | None = None
-    verified: Attested | None = None
-    join: Join | None = None
-    """With what the last verified heartbeat asked to join, if it did."""
+    verified: Gathering | None = None
 
     @property
     def is_free(self) -> bool:
         """Whether it asks to join without a stake."""
-        joins = (self.join, None if self.gathering is None else self.gathering.join)
+        known = (self.verified, self.gathering)
+        joins = [found.join for found in known if found is not None]
         return any(join is not None and join.payout_hash for join in joins)
 
 
@@ -105,6 +132,7 @@ class HeartbeatBook:
         self._verify = verify
         self._draw = draw
         self._entries: dict[bytes, Entry] = {}
+        self._by_id: dict[bytes, Gathering] = {}
 
     def __len__(self) -> int:
         """The number of keys that something is known of."""
@@ -117,20 +145,23 @@ class HeartbeatBook:
         entry = self._entries.get(pubkey)
         return None if entry is None else entry.gathering
 
-    def verified(self, pubkey: bytes) -> Attested | None:
+    def verified(self, pubkey: bytes) -> Gathering | None:
         """The last verified heartbeat of ``pubkey``."""
         entry = self._entries.get(pubkey)
         return None if entry is None else entry.verified
 
-    def join_of(self, pubkey: bytes) -> Join | None:
-        """The join that the last verified heartbeat of ``pubkey`` asked for."""
-        entry = self._entries.get(pubkey)
-        return None if entry is None else entry.join
+    def find(self, name: bytes) -> Gathering | None:
+        """The heartbeat with the ``beat_id`` ``name``, verified or not."""
+        return self._by_id.get(name)
+
+    def names(self) -> tuple[bytes, ...]:
+        """The ``beat_id`` of every heartbeat that is kept."""
+        return tuple(self._by_id)
 
     def age_ms(self, pubkey: bytes, now_ms: int) -> int | None:
         """How old the last verified heartbeat of ``pubkey`` is; None if there is none."""
-        attested = self.verified(pubkey)
-        return None if attested is None else max(0, now_ms - attested.heartbeat.timestamp)
+        found = self.verified(pubkey)
+        return None if found is None else max(0, now_ms - found.heartbeat.timestamp)
 
     def is_live(self, pubkey: bytes, now_ms: int) -> bool:
         """Whether the last verified heartbeat of ``pubkey`` is younger than the time to live."""
@@ -139,11 +170,14 @@ class HeartbeatBook:
 
     def joins(self, now_ms: int) -> tuple[Join, ...]:
         """The joins of live masternodes, oldest acquaintance first."""
-        return tuple(
-            entry.join
+        live = (
+            entry.verified.item
             for pubkey, entry in self._entries.items()
-            if entry.join is not None and self.is_live(pubkey, now_ms)
+            if entry.verified is not None
+            and entry.verified.join is not None
+            and self.is_live(pubkey, now_ms)
         )
+        return tuple(item for item in live if isinstance(item, Join))
 
     def gathering_count(self) -> int:
         """How many heartbeats wait for attestations."""
@@ -177,9 +211,11 @@ class HeartbeatBook:
             entry = self._entries[heartbeat.pubkey] = Entry()
         if len(found.attestations) >= found.needed:
             return self._verify_entry(entry, found)
-        news = News.HEARD if found is not gathering else News.GREW
-        entry.gathering = found
-        return news
+        if found is gathering:
+            return News.GREW
+        self._drop(gathering)
+        entry.gathering = self._by_id[found.id] = found
+        return News.HEARD
 
     def add(self, gathering: Gathering, attestation: Attestation) -> News:
         """Add this node's own ``attestation`` to a heartbeat that gathers."""
@@ -190,11 +226,15 @@ class HeartbeatBook:
 
     def forget(self, keep: Callable[[bytes], bool], now_ms: int) -> None:
         """Drop the keys that ``keep`` does not name and that are not live."""
-        self._entries = {
-            pubkey: entry
-            for pubkey, entry in self._entries.items()
-            if keep(pubkey) or self.is_live(pubkey, now_ms)
-        }
+        gone = [
+            pubkey
+            for pubkey in self._entries
+            if not keep(pubkey) and not self.is_live(pubkey, now_ms)
+        ]
+        for pubkey in gone:
+            entry = self._entries.pop(pubkey)
+            self._drop(entry.gathering)
+            self._drop(entry.verified)
 
     def _is_wanted(
         self,
@@ -262,9 +302,16 @@ class HeartbeatBook:
         return bool(new)
 
     def _verify_entry(self, entry: Entry, found: Gathering) -> News:
-        entry.verified = found.attested
-        later = entry.gathering
-        if later is not None and later.heartbeat.sequence <= found.heartbeat.sequence:
+        self._drop(entry.verified)
+        entry.verified = self._by_id[found.id] = found
+        other = entry.gathering
+        if other is not None and other.heartbeat.sequence <= found.heartbeat.sequence:
             entry.gathering = None
-        entry.join = found.joining
+            if other is not found:
+                self._drop(other)
         return News.VERIFIED
+
+    def _drop(self, found: Gathering | None) -> None:
+        """``found`` is kept no longer."""
+        if found is not None and self._by_id.get(found.id) is found:
+            del self._by_id[found.id]

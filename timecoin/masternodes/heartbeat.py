@@ -54,6 +54,7 @@ class Attested(Wire, frozen=True):
     attestations: Annotated[tuple[Attestation, ...], Meta(max_length=params.WITNESSES)]
 
 
+BEAT_ID_BYTES = 8
 MAX_ATTESTED_BYTES = 1_024
 """Bound of an encoded :class:`Attested`: one heartbeat, six attestations of 100 bytes."""
 
@@ -75,6 +76,11 @@ def heartbeat_hash(chain_id: bytes, heartbeat: Heartbeat) -> bytes:
     """The identity of a heartbeat: what it says, without the signature."""
     statement = heartbeat_statement(chain_id, heartbeat)
     return tagged(params.TAG_HEARTBEAT, statement[len(params.TAG_HEARTBEAT) :])
+
+
+def beat_id(hash_: bytes) -> bytes:
+    """A short name of the heartbeat ``hash_`` in announcements; nothing rests on it."""
+    return hash_[:BEAT_ID_BYTES]
 
 
 def attestation_statement(chain_id: bytes, hash_: bytes) -> bytes:

@@ -23,7 +23,7 @@ from timecoin.machine import (
     TimerFired,
 )
 from timecoin.masternodes.active_set import ActiveSet, Member
-from timecoin.masternodes.book import Draw, Gathering, HeartbeatBook, News
+from timecoin.masternodes.book import Draw, Gathering, HeartbeatBook, Level, News
 from timecoin.masternodes.changes import Join, Leave
 from timecoin.masternodes.circulation import Circulation
 from timecoin.masternodes.clock import is_sound, median_offset_ms
@@ -44,29 +44,28 @@ from timecoin.masternodes.heartbeat import (
     Attested,
     Heartbeat,
     HeartbeatError,
+    heartbeat_hash,
     needed_for,
-    sign_attestation,
     witnesses,
 )
 from timecoin.masternodes.history import History
 from timecoin.masternodes.leaves import LeaveBook, LeaveError
 from timecoin.masternodes.membership import Membership
-from timecoin.masternodes.messages import Beats, Leaves, beats_of
+from timecoin.masternodes.messages import BeatNews, Beats, BeatWants, Leaves, beats_of
 from timecoin.masternodes.own import OwnMasternode
 from timecoin.masternodes.ports import ClockOffsets, HasQuorum, HeartbeatRows, MasternodeChain
 from timecoin.masternodes.presence import Presence
 from timecoin.masternodes.statistics import HeartbeatCounts
+from timecoin.masternodes.witness import Witness
 from timecoin.params import SNAPSHOT_DEPTH, HeartbeatTiming
 
 FORGED_POINTS = 20
-FLUSHES = 60
-"""Verified heartbeats are passed on together, so many times in an interval."""
 WATCHES = 4
 """This node looks at itself and at others so many times in an interval."""
 FIRST_WATCH_MS = 500
 """After the start sooner: the first peers have told their time by then."""
 
-BEAT, FLUSH, WATCH = ("beat",), ("flush",), ("watch",)
+BEAT, WATCH = ("beat",), ("watch",)
 
 
 class Masternodes:
@@ -92,19 +91,19 @@ class Masternodes:
         self._clock_offsets = clock_offsets
         self._has_quorum = has_quorum
         self._watch_ms = timing.interval_ms // WATCHES
+        own_key = None if own is None else own.key
+        self._witness = Witness(own_key, chain_id, timing.attest_ms)
         self._presence = Presence(timing.ttl_ms, timing.interval_ms)
-        self._circulation = Circulation(rng)
         self._history = History(rows)
         self._early = EarlyBeats()
         self._leaves = LeaveBook(chain, chain_id, verify)
         self._live: dict[bytes, None] = {}
-        self._attested: dict[bytes, int] = {}
         self._started = False
-        self._flushing = False
         self.catching_up = False
         self.clock_offset_ms = 0
         self.counts = HeartbeatCounts()
         self.book = HeartbeatBook(chain_id, timing, verify, draw)
+        self._circulation = Circulation(rng, self.book, timing.interval_ms)
         self.membership = Membership(
             chain,
             self.book,
@@ -119,6 +118,10 @@ class Masternodes:
         match event:
             case Received(peer, Beats() as beats):
                 return self._beats(peer, beats, now_ms)
+            case Received(peer, BeatNews() as news) if self._circulation.has(peer):
+                return [*self._circulation.hear(peer, news, now_ms), *self._circulation.timers()]
+            case Received(peer, BeatWants() as wants) if self._circulation.has(peer):
+                return [*self._circulation.give(peer, wants)]
             case Received(peer, Leaves(leaves)):
                 return self._take_leaves(leaves, peer)
             case TimerFired(name):
@@ -169,10 +172,7 @@ class Masternodes:
             return [*self._beat(now_ms), StartTimer(BEAT, self._timing.interval_ms)]
         if name == WATCH:
             return [*self._watch(now_ms), StartTimer(WATCH, self._watch_ms)]
-        if name == FLUSH:
-            self._flushing = False
-            return [*self._circulation.flush()]
-        return []
+        return [*self._circulation.due(name, now_ms)]
 
     def _beat_soon(self) -> list[Effect]:
         """The next heartbeat leaves at once: this node has just become able to send one."""
@@ -208,6 +208,7 @@ class Masternodes:
                 age_ms = self.book.age_ms(pubkey, now_ms)
                 effects.append(Emit(MasternodeSilent(pubkey, age_ms)))
         self.book.forget(lambda pubkey: pubkey in members, now_ms)
+        self._circulation.forget()
         return effects
 
     def _observe(self, now_ms: int) -> None:
@@ -257,6 +258,10 @@ class Masternodes:
     def _beats(self, peer: bytes, beats: Beats, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         items: list[Attested | Join] = [*beats.members, *beats.joins]
+        for witnessed in beats.witnessed:
+            found = self.book.find(witnessed.beat)
+            if found is not None:
+                items.append(found.with_attestations(witnessed.attestations))
         for item in items:
             try:
                 effects += self._enter(item, peer, now_ms)
@@ -270,27 +275,30 @@ class Masternodes:
         join = item if isinstance(item, Join) else None
         attested = item if isinstance(item, Attested) else item.attested
         heartbeat = attested.heartbeat
-        if heartbeat.tip_height > self._chain.tip_height:
+        hash_ = heartbeat_hash(self._chain_id, heartbeat)
+        early = heartbeat.tip_height > self._chain.tip_height
+        tip = self._chain.active_set(self._chain.tip_height)
+        snapshot = tip if early else self._snapshot(heartbeat)
+        if peer is not None and self._circulation.has(peer):
+            lacks = snapshot is not None and (
+                len(attested.attestations) < needed_for(heartbeat.pubkey, snapshot)
+            )
+            self._circulation.arrived(peer, hash_, Level.HEARD if lacks else Level.VERIFIED)
+        if early:
             if peer is not None and heartbeat.pubkey in self._members():
                 self._early.keep(peer, item)
             return []
-        snapshot = self._snapshot(heartbeat)
         if snapshot is None or not self._is_known(heartbeat, join):
             return []
         before = self.book.gathering(heartbeat.pubkey)
-        known = before is not None and before.heartbeat == heartbeat
+        known = before is not None and before.hash == hash_
         news = self.book.take(attested, join, snapshot, now_ms)
         if news is None:
-            if peer is not None:
-                self._circulation.seen(attested, peer)
-                if before is not None and known:
-                    self._circulation.heard(before, peer)
             return []
         self.counts.heard += not known
         gathering = self.book.gathering(heartbeat.pubkey)
         if news is News.VERIFIED or gathering is None:
-            complete = len(attested.attestations) >= needed_for(heartbeat.pubkey, snapshot)
-            return self._verified(heartbeat.pubkey, snapshot, peer if complete else None)
+            return self._verified(heartbeat.pubkey, snapshot)
         return self._gather(gathering, news, snapshot, peer, now_ms)
 
     def _gather(
@@ -304,19 +312,19 @@ class Masternodes:
         """A heartbeat lacks attestations: give this node's, and bring it on or back."""
         pubkey = gathering.heartbeat.pubkey
         if peer is not None and (self._own is None or pubkey != self._own.key.public):
-            self._circulation.heard(gathering, peer)
+            self._circulation.heard(gathering)
         attestation = self._attestation(gathering, now_ms)
         if attestation is not None:
             after = self.book.add(gathering, attestation)
             back = self._circulation.to_sender(gathering, None)
             if after is News.VERIFIED:
-                return [*back, *self._verified(pubkey, snapshot, None)]
+                return [*back, *self._verified(pubkey, snapshot)]
             if self._circulation.is_linked_with(pubkey):
                 return [*back]
-            return [*back, *self._circulation.gather(gathering, peer), *self._flush_soon()]
+            return [*back, *self._circulation.gather(gathering, peer), *self._circulation.timers()]
         if news is News.GREW:
             return [*self._circulation.to_sender(gathering, peer)]
-        return [*self._circulation.gather(gathering, peer), *self._flush_soon()]
+        return [*self._circulation.gather(gathering, peer), *self._circulation.timers()]
 
     def _snapshot(self, heartbeat: Heartbeat) -> ActiveSet | None:
         """avs of the tip that ``heartbeat`` names; None when that is too old to count.
@@ -337,42 +345,25 @@ class Masternodes:
         return heartbeat.pubkey in self._members()
 
     def _attestation(self, gathering: Gathering, now_ms: int) -> Attestation | None:
-        """This node's attestation, if it is a witness, in time, at the tip and its clock is right.
+        """This node's attestation, if it is a witness, in time, at the tip and has the time."""
+        if self.catching_up or not self.clock_is_sound:
+            return None
+        attestation = self._witness.attest(gathering, now_ms)
+        self.counts.attested += attestation is not None
+        return attestation
 
-        One for each sequence number: who signs two heartbeats of one number gets it once.
-        """
-        own, heartbeat = self._own, gathering.heartbeat
-        if own is None or own.key.public not in gathering.drawn:
-            return None
-        if own.key.public in gathering.attestations or self.catching_up or not self.clock_is_sound:
-            return None
-        if now_ms - heartbeat.timestamp > self._timing.attest_ms:
-            return None
-        if heartbeat.sequence <= self._attested.get(heartbeat.pubkey, -1):
-            return None
-        self._attested[heartbeat.pubkey] = heartbeat.sequence
-        self.counts.attested += 1
-        return sign_attestation(own.key, self._chain_id, gathering.hash)
-
-    def _verified(self, pubkey: bytes, snapshot: ActiveSet, peer: bytes | None) -> list[Effect]:
-        """A heartbeat of ``pubkey`` is verified: remember it, tell others than ``peer``."""
-        attested = self.book.verified(pubkey)
-        if attested is None:
+    def _verified(self, pubkey: bytes, snapshot: ActiveSet) -> list[Effect]:
+        """A heartbeat of ``pubkey`` is verified: remember it, tell others of it."""
+        found = self.book.verified(pubkey)
+        if found is None:
             return []
         self.counts.verified += 1
-        effects: list[Effect] = [*self._history.note(attested, snapshot)]
+        effects: list[Effect] = [*self._history.note(found.attested, snapshot)]
         if pubkey not in self._live:
             self._live[pubkey] = None
             effects.append(Emit(MasternodeAwake(pubkey)))
-        self._circulation.add(self.book.join_of(pubkey) or attested, peer)
-        return [*effects, *self._flush_soon()]
-
-    def _flush_soon(self) -> list[Effect]:
-        """What waits to be told leaves together with what comes a little later."""
-        if self._flushing or not self._circulation.is_waiting:
-            return []
-        self._flushing = True
-        return [StartTimer(FLUSH, self._timing.interval_ms // FLUSHES)]
+        self._circulation.add(found)
+        return [*effects, *self._circulation.timers()]
 
     # leaves
 

@@ -75,7 +75,7 @@ class Membership:
 
     def _proof(self, live: list[bytes]) -> tuple[Wire, ...]:
         known = [self._book.verified(pubkey) for pubkey in live[:MAX_BEATS]]
-        found = tuple(attested for attested in known if attested is not None)
+        found = tuple(each.attested for each in known if each is not None)
         return (beats_of(found),) if found else ()
 
     def _silent(self, now_ms: int) -> list[bytes]:

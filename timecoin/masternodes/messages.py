@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
-from timecoin.codec import Wire
+from timecoin import params
+from timecoin.codec import Bytes8, Wire
 from timecoin.masternodes.changes import Join, Leave
-from timecoin.masternodes.heartbeat import Attested
+from timecoin.masternodes.heartbeat import Attestation, Attested
 
 MAX_BEATS = 64
+MAX_IDS = 512
 MAX_LEAVES = 16
+
+
+class Witnessed(Wire, frozen=True):
+    """Attestations to a heartbeat that the receiver has: ``beat`` is its ``beat_id``."""
+
+    beat: Bytes8
+    attestations: Annotated[
+        tuple[Attestation, ...], Meta(min_length=1, max_length=params.WITNESSES)
+    ]
 
 
 class Beats(Wire, frozen=True):
@@ -22,6 +34,24 @@ class Beats(Wire, frozen=True):
 
     members: Annotated[tuple[Attested, ...], Meta(max_length=MAX_BEATS)]
     joins: Annotated[tuple[Join, ...], Meta(max_length=MAX_BEATS)]
+    witnessed: Annotated[tuple[Witnessed, ...], Meta(max_length=MAX_BEATS)] = ()
+
+
+_Ids = Annotated[tuple[Bytes8, ...], Meta(max_length=MAX_IDS)]
+
+
+class BeatNews(Wire, frozen=True):
+    """Heartbeats that the sender has, by ``beat_id``: ``heard`` lack attestations."""
+
+    heard: _Ids
+    verified: _Ids
+
+
+class BeatWants(Wire, frozen=True):
+    """Heartbeats that the sender lacks, and those that it has of which it lacks attestations."""
+
+    whole: _Ids
+    witnessed: _Ids
 
 
 class Leaves(Wire, frozen=True):
@@ -30,9 +60,13 @@ class Leaves(Wire, frozen=True):
     leaves: Annotated[tuple[Leave, ...], Meta(min_length=1, max_length=MAX_LEAVES)]
 
 
-def beats_of(items: tuple[Attested | Join, ...]) -> Beats:
+Item = Attested | Join | Witnessed
+
+
+def beats_of(items: Sequence[Item]) -> Beats:
     """One message of at most ``MAX_BEATS`` items."""
     return Beats(
         tuple(item for item in items if isinstance(item, Attested)),
         tuple(item for item in items if isinstance(item, Join)),
+        tuple(item for item in items if isinstance(item, Witnessed)),
     )

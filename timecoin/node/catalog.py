@@ -36,7 +36,7 @@ from timecoin.gossip.messages import (
     Fetch,
     Neighbours,
 )
-from timecoin.masternodes.messages import Beats, Leaves
+from timecoin.masternodes.messages import BeatNews, Beats, BeatWants, Leaves
 from timecoin.mempool.messages import GetTransactions, Transactions
 from timecoin.p2p.allowance import BULK_BYTES_PER_TOKEN, KindRule
 from timecoin.quorum.evidence import MAX_EVIDENCE_BYTES, Evidence
@@ -122,6 +122,8 @@ MESSAGES: dict[int, Known] = {
     80: Known(Evidence, MAX_EVIDENCE_BYTES, Owner.EVIDENCE),
     81: Known(Beats, LISTS, Owner.MASTERNODES),
     82: Known(Leaves, LISTS, Owner.MASTERNODES),
+    83: Known(BeatNews, LISTS, Owner.MASTERNODES),
+    84: Known(BeatWants, LISTS, Owner.MASTERNODES),
 }
 
 KIND_OF: dict[type[Wire], int] = {known.type: kind for kind, known in MESSAGES.items()}

@@ -66,8 +66,8 @@ class Roster:
 
     def last_heartbeat_s(self, pubkey: bytes) -> int | None:
         """Unix time of its last verified heartbeat."""
-        attested = self.heartbeats.book.verified(pubkey)
-        return None if attested is None else attested.heartbeat.timestamp // 1000
+        found = self.heartbeats.book.verified(pubkey)
+        return None if found is None else found.heartbeat.timestamp // 1000
 
     def uptime_s(self, pubkey: bytes) -> int | None:
         """How long it has been live without a break, as seen since the start."""

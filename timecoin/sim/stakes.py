@@ -57,6 +57,10 @@ class Owners:
         """Tell ``node`` to join with the stake ``point``, or to change to it."""
         node.running.join_with(point)
 
+    def join_free(self, node: SimNode) -> None:
+        """Tell ``node`` to join without a stake."""
+        node.running.join_with(node.payout_hash)
+
     def leave(self, node: SimNode, at: SimNode) -> None:
         """``node`` leaves the set at its own wish; ``LookupError`` if it is not in it."""
         member = self.member(node, at)

@@ -1,0 +1,294 @@
+"""A simulated network whose owners stake, leave, fail and return in every few slots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from timecoin.chain.commit import BlockConnected
+from timecoin.consensus.sortition import eligible
+from timecoin.ledger.rewards import block_reward
+from timecoin.ledger.transaction import Outpoint
+from timecoin.masternodes.active_set import ActiveSet, Tier
+from timecoin.node.wiring import observe
+from timecoin.params import UNITS_PER_TIME
+from timecoin.quorum.certificate import check_precommit_certificate
+from timecoin.quorum.snapshots import block_snapshots
+from timecoin.sim.byzantine import Byzantine, Faulty
+from timecoin.sim.invariants import Invariants
+from timecoin.sim.stakes import Owners
+from timecoin.sim.world import SimNode, World, WorldSettings
+
+SLOT_S = 10
+FOUNDERS = 3
+STAKES = (1_000, 1_000, 10_000, 1_000, 10_000)
+"""What masternodes stake, in turn."""
+GOLD_PLACE = 7
+FREE_PLACES = (5, 15)
+FAULTS = (
+    "withhold-votes",
+    "withhold-proposals",
+    "delay",
+    "target-candidates",
+    "withhold-certificates",
+    "invalid-signatures",
+)
+"""What faulty members do, in turn; those that sign twice are jailed (``test_equivocators``)."""
+
+
+class MixedTiersRun:
+    """Founders and masternodes of all tiers; each slot something happens to one of them."""
+
+    def __init__(
+        self, seed: int, settings: WorldSettings, expiry_height: int, faulty: bool = False
+    ) -> None:
+        """``expiry_height``: when the founders' weights end; ``faulty``: members go bad."""
+        self.world = World(
+            seed,
+            replace(
+                settings,
+                validators=FOUNDERS,
+                masternodes=settings.nodes - FOUNDERS,
+                users=100,
+                expiry_height=expiry_height,
+            ),
+        )
+        self.seed = seed
+        self.rng = self.world.rng("mixed tiers")
+        self.masternodes = self.world.nodes[FOUNDERS:]
+        self.faults: dict[int, str] = dict(self._faults()) if faulty else {}
+        """What each node does that goes bad once all have joined."""
+        self.honest = [node for node in self.world.nodes if node.number not in self.faults]
+        bad = [node for node in self.world.nodes if node.number in self.faults]
+        keys = frozenset(node.voting_key.public for node in bad)
+        self.invariants = Invariants(self.world, keys)
+        self.owners = Owners(self.world)
+        self.world.start()
+        self.points: dict[int, Outpoint | None] = {}
+        """The stake of each that has registered; None of a Free one."""
+        self.txids: list[bytes] = []
+        self.left: dict[int, None] = {}
+        self.events: Counter[str] = Counter()
+        self.produced: Counter[str] = Counter()
+        self.expected: dict[str, float] = {}
+        self.sizes: list[int] = []
+        self.tiers: dict[int, None] = {}
+        self.largest_outage = self.largest_faulty = 0
+        """Per mille of the weight."""
+        self.checked = 0
+        self._supply = self.seer.running.views.audit().total_units
+        observe(self.seer.running, BlockConnected, self._check)
+        self.world.run(SLOT_S)
+
+    @property
+    def seer(self) -> SimNode:
+        """A node that is never taken down: the last founder, which stays on as a follower."""
+        return self.world.nodes[FOUNDERS - 1]
+
+    @property
+    def active(self) -> ActiveSet:
+        return self.owners.active(self.seer)
+
+    @property
+    def height(self) -> int:
+        return self.seer.running.chain.tip_height
+
+    def figures(self) -> str:
+        """For messages."""
+        shown = {tier: round(due, 1) for tier, due in self.expected.items()}
+        return (
+            f"seed {self.seed}: height {self.height}, {dict(self.events)}, "
+            f"{len(self.txids)} payments, at most {max(self.sizes)} members, "
+            f"{self.largest_outage} per mille down, "
+            f"{self.largest_faulty} faulty, produced {dict(self.produced)}, due {shown}, "
+            f"chi-squared {self.chi_squared()}"
+        )
+
+    def step(self, outages: bool) -> None:
+        """One slot."""
+        self._register()
+        if self.height % 3 == 0:
+            self._leave_or_return()
+        if outages and self.height % 4 == 0:
+            self._take_down()
+        if self.faults and not self.world.network.tampers and self._all_joined():
+            self._corrupt()
+        up = [node for node in self.honest if node.node is not None]
+        for _ in range(2):
+            tx = self.world.users.payment()
+            if tx is not None and self.world.submit(self.rng.choice(up).number, tx):
+                self.txids.append(tx.txid)
+        self.world.run(SLOT_S)
+
+    def settle(self) -> None:
+        """The faulty are gone, everybody else is up again, and things come to rest."""
+        for node in self.world.nodes:
+            if node.number in self.faults:
+                node.kill()
+            elif node.node is None:
+                node.start()
+        self.world.run(6 * SLOT_S)
+        self.invariants.check_end()
+
+    # what owners do
+
+    def _stake_of(self, node: SimNode) -> int:
+        """In TIME; 0 of who joins for free."""
+        place = node.number - FOUNDERS
+        if place in FREE_PLACES:
+            return 0
+        return 100_000 if place == GOLD_PLACE else STAKES[place % len(STAKES)]
+
+    def _register(self) -> None:
+        """Two masternodes a slot register, until all have."""
+        waiting = [node for node in self.masternodes if node.number not in self.points]
+        for node in waiting[:2]:
+            units = self._stake_of(node) * UNITS_PER_TIME
+            self.points[node.number] = (
+                self.owners.register(node, units, self.seer) if units else None
+            )
+            self._choose(node)
+            self.events["stakes" if units else "free"] += 1
+
+    def _choose(self, node: SimNode) -> None:
+        point = self.points[node.number]
+        if point is None:
+            self.owners.join_free(node)
+        else:
+            self.owners.choose(node, point)
+
+    def _leave_or_return(self) -> None:
+        if self.left and self.rng.randrange(2):
+            number = self.rng.choice(list(self.left))
+            node = self.world.nodes[number]
+            if node.node is not None:
+                del self.left[number]
+                self._choose(node)
+                self.events["returns"] += 1
+            return
+        members = [node for node in self.masternodes if self._may_leave(node)]
+        if len(members) > 1:
+            node = self.rng.choice(members)
+            self.owners.leave(node, self.seer)
+            self.left[node.number] = None
+            self.events["leaves"] += 1
+
+    def _may_leave(self, node: SimNode) -> bool:
+        """Not the heavy ones, which would take the quorum with them, nor if too few honest stay."""
+        active = self.active
+        member = active.by_pubkey.get(node.voting_key.public)
+        if member is None or node.number in self.left or node.number in self.faults:
+            return False
+        total = active.total_weight
+        faulty = sum(self._stake_weight(active, number) for number in self.faults)
+        expiring = sum(each.weight for each in active.members if each.tier == Tier.GENESIS)
+        return 20 * member.weight <= total and 3 * faulty < total - expiring - member.weight
+
+    def _stake_weight(self, active: ActiveSet, number: int) -> int:
+        return active.weights.get(self.world.nodes[number].voting_key.public, 0)
+
+    # what goes wrong
+
+    def _take_down(self) -> None:
+        """Up to a fifth of the weight is down until the next time: the heavier that fit first."""
+        for node in self.world.nodes:
+            if node.node is None:
+                node.start()
+        active = self.active
+        weight = 0
+        nodes = [node for node in self.world.nodes if node is not self.seer]
+        self.rng.shuffle(nodes)
+        nodes.sort(key=lambda node: -self._stake_weight(active, node.number))
+        for node in nodes:
+            own = self._stake_weight(active, node.number)
+            if own and 5 * (weight + own) <= active.total_weight:
+                weight += own
+                node.kill()
+                self.events["outages"] += 1
+        self.largest_outage = max(self.largest_outage, 1_000 * weight // active.total_weight)
+
+    def _faults(self) -> list[tuple[int, str]]:
+        """Silver and Bronze ones with just under a third of what will be staked."""
+        total = sum(self._weight(node) for node in self.masternodes)
+        numbers: list[int] = []
+        faulty = 0
+        order = sorted(self.masternodes, key=lambda node: (-self._weight(node), node.number))
+        for node in order:
+            weight = self._weight(node)
+            # Room for a few Bronze ones that are out.
+            if 1 <= weight <= 100 and 3 * (faulty + weight) < total - 50:
+                faulty += weight
+                numbers.append(node.number)
+        return [(number, FAULTS[place % len(FAULTS)]) for place, number in enumerate(numbers)]
+
+    def _weight(self, node: SimNode) -> int:
+        return self._stake_of(node) // 100
+
+    def _all_joined(self) -> bool:
+        members = self.active.weights
+        return all(
+            node.voting_key.public in members or node.number in self.left
+            for node in self.masternodes
+            if self._stake_of(node)
+        )
+
+    def _corrupt(self) -> None:
+        world = self.world
+        number_of = {node.node_id: node.number for node in world.nodes}
+        for number, name in self.faults.items():
+            node = world.nodes[number]
+            others = [other.voting_key.public for other in world.nodes if other is not node]
+            faulty = Faulty(
+                key=node.voting_key,
+                chain_id=world.genesis.chain_id,
+                slot_ms=world.settings.slot_ms,
+                rng=world.rng(f"byzantine/{number}"),
+                others=others,
+                in_second_half=lambda peer: number_of[peer] % 2 == 1,
+            )
+            world.network.tampers[node.node_id] = Byzantine(faulty, (name,))
+            self.events["corrupted"] += 1
+
+    # what must hold
+
+    def _check(self, signal: BlockConnected) -> None:
+        """Certificate, avs_root and reward of a block; its producer against the weights."""
+        chain, height = self.seer.running.chain, signal.block.height
+        snapshots = block_snapshots(chain, height)
+        before, after = chain.active_set(height - 1), chain.active_set(height)
+        assert snapshots is not None and before is not None and after is not None
+        check_precommit_certificate(
+            signal.certificate, snapshots, self.world.genesis.chain_id, self.world.verified.check
+        )
+        assert signal.block.header.avs_root == after.root
+        issued = block_reward(self.world.genesis.base_reward, len(before.staked))
+        total = self.seer.running.views.audit().total_units
+        assert total - self._supply == issued, f"{total - self._supply} units, not {issued}"
+        self._supply = total
+        self.checked += 1
+        self.sizes.append(len(after.members))
+        self.tiers.update(dict.fromkeys(member.tier for member in after.members))
+        weights = [self._stake_weight(after, number) for number in self.faults]
+        if self.world.network.tampers:
+            share = 1_000 * sum(weights) // after.total_weight
+            self.largest_faulty = max(self.largest_faulty, share)
+        self._count_producer(before, signal)
+
+    def _count_producer(self, before: ActiveSet, signal: BlockConnected) -> None:
+        """Among those who are up and honest, whose turn it was goes by weight."""
+        up = {node.voting_key.public for node in self.honest if node.node is not None}
+        producer = before.by_pubkey[signal.block.header.producer]
+        if producer.pubkey not in up:
+            return
+        members = [m for m in eligible(before, signal.block.height) if m.pubkey in up]
+        total = sum(member.weight for member in members)
+        for member in members:
+            name = Tier(member.tier).name
+            self.expected[name] = self.expected.get(name, 0.0) + member.weight / total
+        self.produced[Tier(producer.tier).name] += 1
+
+    def chi_squared(self) -> tuple[float, int]:
+        """The statistic over tiers that were due 5 blocks or more, and its degrees of freedom."""
+        due = {tier: value for tier, value in self.expected.items() if value >= 5}
+        found = sum((self.produced[tier] - value) ** 2 / value for tier, value in due.items())
+        return found, len(due) - 1
