@@ -23,8 +23,11 @@ SLOT_S = 10
 FOUNDERS = 3
 STAKES = (1_000, 1_000, 10_000, 1_000, 10_000)
 """What masternodes stake, in turn."""
-GOLD_PLACE = 7
+GOLD_PLACES = (7, 11, 13, 19, 25)
+"""So many that none of them holds a third."""
 FREE_PLACES = (5, 15)
+OUTAGE_EVERY, OUTAGE_SLOTS, MAX_DOWN = 8, 3, 7
+"""Who was away longer than the time to live needs some blocks to get in again."""
 FAULTS = (
     "withhold-votes",
     "withhold-proposals",
@@ -76,6 +79,7 @@ class MixedTiersRun:
         self.largest_outage = self.largest_faulty = 0
         """Per mille of the weight."""
         self.checked = 0
+        self._slots = 0
         self._supply = self.seer.running.views.audit().total_units
         observe(self.seer.running, BlockConnected, self._check)
         self.world.run(SLOT_S)
@@ -109,8 +113,8 @@ class MixedTiersRun:
         self._register()
         if self.height % 3 == 0:
             self._leave_or_return()
-        if outages and self.height % 4 == 0:
-            self._take_down()
+        if outages:
+            self._outage()
         if self.faults and not self.world.network.tampers and self._all_joined():
             self._corrupt()
         up = [node for node in self.honest if node.node is not None]
@@ -137,7 +141,7 @@ class MixedTiersRun:
         place = node.number - FOUNDERS
         if place in FREE_PLACES:
             return 0
-        return 100_000 if place == GOLD_PLACE else STAKES[place % len(STAKES)]
+        return 100_000 if place in GOLD_PLACES else STAKES[place % len(STAKES)]
 
     def _register(self) -> None:
         """Two masternodes a slot register, until all have."""
@@ -189,26 +193,31 @@ class MixedTiersRun:
 
     # what goes wrong
 
-    def _take_down(self) -> None:
-        """Up to a fifth of the weight is down until the next time: the heavier that fit first."""
-        for node in self.world.nodes:
-            if node.node is None:
-                node.start()
+    def _outage(self) -> None:
+        """A fifth of the weight is down for three slots of eight: one of the heavy, and others."""
+        self._slots += 1
+        if self._slots % OUTAGE_EVERY == OUTAGE_SLOTS:
+            for node in self.world.nodes:
+                if node.node is None:
+                    node.start()
+        if self._slots % OUTAGE_EVERY:
+            return
         active = self.active
-        weight = 0
+        weight = down = 0
         nodes = [node for node in self.world.nodes if node is not self.seer]
         self.rng.shuffle(nodes)
-        nodes.sort(key=lambda node: -self._stake_weight(active, node.number))
+        nodes.sort(key=lambda node: self._stake_weight(active, node.number) < 1_000)
         for node in nodes:
             own = self._stake_weight(active, node.number)
-            if own and 5 * (weight + own) <= active.total_weight:
+            if own and down < MAX_DOWN and 5 * (weight + own) <= active.total_weight:
                 weight += own
+                down += 1
                 node.kill()
                 self.events["outages"] += 1
         self.largest_outage = max(self.largest_outage, 1_000 * weight // active.total_weight)
 
     def _faults(self) -> list[tuple[int, str]]:
-        """Silver and Bronze ones with just under a third of what will be staked."""
+        """Who will have just under a third of what will be staked: heavy ones first."""
         total = sum(self._weight(node) for node in self.masternodes)
         numbers: list[int] = []
         faulty = 0
@@ -216,7 +225,7 @@ class MixedTiersRun:
         for node in order:
             weight = self._weight(node)
             # Room for a few Bronze ones that are out.
-            if 1 <= weight <= 100 and 3 * (faulty + weight) < total - 50:
+            if weight and 3 * (faulty + weight) < total - 50:
                 faulty += weight
                 numbers.append(node.number)
         return [(number, FAULTS[place % len(FAULTS)]) for place, number in enumerate(numbers)]
