@@ -14,7 +14,8 @@ from timecoin.node.wiring import observe
 from timecoin.params import UNITS_PER_TIME
 from timecoin.quorum.certificate import check_precommit_certificate
 from timecoin.quorum.snapshots import block_snapshots
-from timecoin.sim.byzantine import Byzantine, Faulty
+from timecoin.sim.behaviour import Faulty
+from timecoin.sim.byzantine import Byzantine
 from timecoin.sim.invariants import Invariants
 from timecoin.sim.stakes import Owners
 from timecoin.sim.world import SimNode, World, WorldSettings
