@@ -12,7 +12,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.live.network import free_base_port
 from tests.live.payers import Payers
-from timecoin.cli.devnet import founding
 from timecoin.cli.devnet.network import Devnet
 from timecoin.cli.devnet.record import NodeRecord
 from timecoin.cli.main import main
@@ -23,25 +22,16 @@ PAYING_S = 3
 FEWEST_TURNS = 200
 
 
-def recording(node: NodeRecord, suffix: str = "") -> Path:
-    return Path(node.datadir) / f"recording{suffix}"
-
-
 class RecordedNetwork(SynchronousTestCase):
     """Three nodes, one of them killed and started again."""
 
     def setUp(self) -> None:
         directory = Path(self.mktemp()).absolute()
-        nodes = founding.plan(directory, NODES, free_base_port(NODES), tls=False)
-        founding.found(directory, nodes, SLOT_MS)
-        for node in nodes:
-            with node.config_path.open("a") as config:
-                config.write(f"record={recording(node)}\n")
-        self.network = Devnet(directory, nodes)
+        port = free_base_port(NODES)
+        self.network = Devnet.start(
+            directory, NODES, port, SLOT_MS, lambda said: None, recorded=True
+        )
         self.addCleanup(self.network.stop)
-        for index in range(NODES):
-            self.network.launch(index)
-        self.network.wait_ready()
 
     def pay(self) -> None:
         payers = Payers(self.network.nodes, self.address, "0.01")
@@ -75,7 +65,7 @@ class RecordedNetwork(SynchronousTestCase):
         reached = first.call("getblockcount")
         self.assertEqual(self.network.stop(), [])
         for node in self.network.nodes:
-            self.assertGreaterEqual(self.replayed(node, recording(node))["height"], reached - 1)
+            self.assertGreaterEqual(self.replayed(node, node.recording_path)["height"], reached - 1)
         killed = self.network.nodes[2]
-        earlier = self.replayed(killed, recording(killed, ".old"))
+        earlier = self.replayed(killed, killed.recording_path.with_suffix(".old"))
         self.assertLess(earlier["height"], reached)

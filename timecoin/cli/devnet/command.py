@@ -46,9 +46,16 @@ def devnet() -> None:
 )
 @click.option("--slot", "slot_ms", type=Seconds(), default="10", show_default=True)
 @click.option("--tls", is_flag=True, help="RPC over HTTPS; nodes.json names the certificates.")
+@click.option("--record", is_flag=True, help="Each node records itself: timecoin-cli replay.")
 @click.option("--detach", is_flag=True, help="Return once the network is up.")
 def start(
-    count: int, directory: Path | None, base_port: int, slot_ms: int, tls: bool, detach: bool
+    count: int,
+    directory: Path | None,
+    base_port: int,
+    slot_ms: int,
+    tls: bool,
+    record: bool,
+    detach: bool,
 ) -> None:
     """Start a network; without --detach, keep it until Ctrl-C."""
     if detach and directory is None:
@@ -58,7 +65,7 @@ def start(
     chosen = directory or temporary
     assert chosen is not None
     try:
-        network = Devnet.start(chosen, count, base_port, slot_ms, click.echo, tls)
+        network = Devnet.start(chosen, count, base_port, slot_ms, click.echo, tls, record)
     except DevnetError as error:
         raise click.ClickException(str(error)) from error
     for line in describe(network.nodes):

@@ -84,10 +84,11 @@ def _check_ports(base_port: int, numbers: Iterable[int]) -> None:
         raise DevnetError(str(error)) from error
 
 
-def found(directory: Path, nodes: list[NodeRecord], slot_ms: int) -> None:
+def found(directory: Path, nodes: list[NodeRecord], slot_ms: int, recorded: bool = False) -> None:
     """Write everything that the nodes need to start; :class:`DevnetError` if that fails.
 
-    Every validator is paid into its own wallet; the first one's holds the allocations.
+    With ``recorded`` each node records itself. Every validator is paid into its own wallet; the
+    first one's holds the allocations.
     """
     now_ms = int(time.time() * 1000)
     genesis_path = directory / GENESIS_NAME
@@ -109,7 +110,7 @@ def found(directory: Path, nodes: list[NodeRecord], slot_ms: int) -> None:
         )
         write_atomically(genesis_path, genesis_to_json(genesis).encode())
         for node in nodes:
-            _write_settings(node, nodes, genesis_path)
+            _write_settings(node, nodes, genesis_path, recorded)
     except (OSError, KeyFileError, WalletFileError) as error:
         raise DevnetError(f"cannot write {directory}: {error}") from error
 
@@ -134,8 +135,12 @@ def _make_keys(node: NodeRecord, now_ms: int) -> tuple[ValidatorKeys, bytes]:
     return keys, wallet.take(Branch.RECEIVE)
 
 
-def _write_settings(node: NodeRecord, nodes: Sequence[NodeRecord], genesis_path: Path) -> None:
+def _write_settings(
+    node: NodeRecord, nodes: Sequence[NodeRecord], genesis_path: Path, recorded: bool = False
+) -> None:
     text = _settings(node, nodes, genesis_path)
+    if recorded:
+        text += f"record={node.recording_path}\n"
     write_atomically(Path(node.datadir) / CONFIG_NAME, text.encode(), mode=0o600)
 
 

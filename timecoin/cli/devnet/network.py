@@ -40,6 +40,7 @@ class Devnet:
         slot_ms: int,
         progress: Progress,
         tls: bool = False,
+        recorded: bool = False,
     ) -> Devnet:
         """Found and start a network; it is ready when this returns.
 
@@ -48,7 +49,7 @@ class Devnet:
         directory = directory.absolute()
         founding.check_free(directory, base_port, count)
         nodes = founding.plan(directory, count, base_port, tls)
-        founding.found(directory, nodes, slot_ms)
+        founding.found(directory, nodes, slot_ms, recorded)
         network = cls(directory, nodes)
         try:
             for index in range(count):

@@ -12,6 +12,7 @@ from timecoin.node.config import CONFIG_NAME
 
 RECORD_NAME = "nodes.json"
 LOG_NAME = "node.log"
+RECORDING_NAME = "recording"
 
 
 class DevnetError(Exception):
@@ -40,6 +41,11 @@ class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     def log_path(self) -> Path:
         """Where its process writes what it has to say."""
         return Path(self.datadir) / LOG_NAME
+
+    @property
+    def recording_path(self) -> Path:
+        """Where it records itself, if it does."""
+        return Path(self.datadir) / RECORDING_NAME
 
     def client(self, timeout_s: float = 30.0) -> BlockingClient:
         """A caller of its RPC interface."""
