@@ -13,19 +13,38 @@ from timecoin.consensus.messages import (
     ProposedCertificates,
 )
 from timecoin.finality.messages import Certified, GetCertificate
-from timecoin.node.catalog import KIND_OF, MESSAGES
+from timecoin.node.catalog import MESSAGES
 from timecoin.quorum.certificate import BatchCertificate, certificate_name
 from timecoin.sim.invariants import Invariants
-from timecoin.sim.network import Frame
+from timecoin.sim.network import Frame, LinkQuality
 from timecoin.sim.world import World, WorldSettings
 
 PAYMENTS = 40
 SLOT_S = 10
 
 
+class Deafness:
+    """Keeps certificates from one node, but for those of proposals."""
+
+    def __init__(self, deaf: bytes) -> None:
+        self._deaf = deaf
+
+    def outgoing(self, peer: bytes, kind: int, payload: bytes) -> list[Frame]:
+        """All other frames as they are."""
+        kept = peer == self._deaf and MESSAGES[kind].type in (Certified, GetCertificate)
+        return [] if kept else [Frame(kind, payload)]
+
+    def incoming(self, peer: bytes, kind: int, payload: bytes) -> None:
+        """Nothing to do."""
+
+
 class ProposalTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.world = World(5, WorldSettings(nodes=4, users=PAYMENTS))
+        self.begin(LinkQuality())
+
+    def begin(self, quality: LinkQuality) -> None:
+        """Four validators."""
+        self.world = World(5, WorldSettings(nodes=4, users=PAYMENTS, quality=quality))
         self.invariants = Invariants(self.world)
         self.sent: Counter[type] = Counter()
         self.named: Counter[bytes] = Counter()
@@ -72,24 +91,29 @@ class ProposalTests(SynchronousTestCase):
 
     def test_who_lacks_some_fetches_them_and_takes_part(self) -> None:
         """One node gets no certificate by the usual way: it still judges and votes."""
-        deaf = self.world.nodes[3]
         world = self.world
-        lost = [KIND_OF[Certified], KIND_OF[GetCertificate]]
-
-        class Deafness:
-            """Keeps certificates from one node."""
-
-            def outgoing(self, peer: bytes, kind: int, payload: bytes) -> list[Frame]:
-                """All but certificates for the deaf one."""
-                kept = peer == deaf.node_id and kind in lost
-                return [] if kept else [Frame(kind, payload)]
-
-            def incoming(self, peer: bytes, kind: int, payload: bytes) -> None:
-                """Nothing to do."""
-
-        for node in world.nodes[:3]:
-            world.network.tampers[node.node_id] = Deafness()
+        self.deafen(3)
         self.pay_through_a_block()
         self.assertGreater(self.sent[GetProposedCertificates], 0)
         self.assertGreater(self.sent[ProposedCertificates], 0)
         self.assertEqual(len({node.running.chain.tip_hash for node in world.nodes}), 1)
+
+    def test_slow_links_on_which_a_round_ends_before_the_certificates_come(self) -> None:
+        """The next round asks for them anew; three of four are left, so each is needed."""
+        self.begin(LinkQuality(latency_ms=400))
+        self.deafen(3)
+        self.world.nodes[2].kill()
+        for _ in range(30):
+            tx = self.world.users.payment()
+            if tx is not None:
+                self.world.submit(0, tx)
+            self.world.run(2)
+        alive = [self.world.nodes[number].running for number in (0, 1, 3)]
+        self.assertGreater(min(node.chain.tip_height for node in alive), 60 // SLOT_S // 2)
+
+    def deafen(self, number: int) -> None:
+        """The others' certificates do not reach this one."""
+        for node in self.world.nodes:
+            if node.number != number:
+                tamper = Deafness(self.world.nodes[number].node_id)
+                self.world.network.tampers[node.node_id] = tamper
