@@ -160,6 +160,25 @@ class Incoming(Case):
         self.assertEqual(votes_in(effects), [self.whole.block.hash])
         self.assertEqual(self.again_fetches(), [])
 
+    def test_what_comes_when_its_round_is_over_serves_the_next(self) -> None:
+        open_ = assembly.Assembly(self.desk.height, lambda name: None)
+        opened = open_.begin(peer(1), self.whole.compact, 0)
+        assert opened is not None
+        open_.ask(opened, [peer(1)])
+        open_.end(opened)
+        self.assertEqual(open_.got(self.page(*self.certificates)), [])
+        again = open_.begin(peer(1), replace(self.whole.compact, signature=bytes(64)), 0)
+        assert again is not None
+        self.assertEqual((again.lacking, again.whole().block), ({}, self.whole.block))
+
+    def test_what_is_kept_has_a_bound(self) -> None:
+        with patch.object(assembly, "MAX_KEPT_BYTES", 2 * len(encode(self.certificates[0]))):
+            open_ = assembly.Assembly(self.desk.height, lambda name: None)
+            open_.got(self.page(*self.certificates))
+            opened = open_.begin(peer(1), self.whole.compact, 0)
+        assert opened is not None
+        self.assertEqual([*opened.lacking], [self.names[0]])
+
     def test_names_are_hashes_each_once(self) -> None:
         self.forged(self.whole, "a certificate that is no name")
         twice = self.with_names(self.names[0], self.names[0])

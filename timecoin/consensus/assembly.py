@@ -7,7 +7,8 @@ believed before the body hashes to what the header says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -30,6 +31,9 @@ MAX_SIZE = 2 * MAX_PROPOSAL_BYTES
 """Of one with its certificates, whose names count too: more is no block."""
 MAX_OPEN_BYTES = 64_000_000
 """Of all that is open; beyond that the oldest goes."""
+
+MAX_KEPT_BYTES = 16_000_000
+"""Of certificates that came: a round may end before they do, and the next names them again."""
 
 FindCertificate = Callable[[bytes], bytes | None]
 """Name -> the encoded certificate, if this node holds it."""
@@ -68,6 +72,8 @@ class Assembly:
         self._height = height
         self._find = find
         self._open: dict[tuple[bytes, bytes], Open] = {}
+        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+        self._kept_bytes = 0
         self._asked: dict[bytes, None] = {}
         self._given: dict[bytes, dict[tuple[bytes, bytes], None]] = {}
 
@@ -118,7 +124,7 @@ class Assembly:
     def give(self, peer: bytes, proposal: Proposal, names: Iterable[bytes]) -> list[Effect]:
         """Send ``peer`` the certificates of ``proposal`` that it names, each once.
 
-        For another proposal it may ask again: a round that is over took with it what had come.
+        For another proposal it may ask again: its round may have been over when they came.
         """
         certificates = proposal.block.body.certificates
         held = dict(zip(proposal.compact.block.body.certificates, certificates, strict=True))
@@ -161,7 +167,16 @@ class Assembly:
             elif useful:
                 touched.append(each)
         self._trim()
+        self._keep(named)
         return touched
+
+    def _keep(self, named: Mapping[bytes, bytes]) -> None:
+        for name, data in named.items():
+            if name not in self._kept:
+                self._kept[name] = data
+                self._kept_bytes += len(data)
+        while self._kept_bytes > MAX_KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
 
     def _begin(self, proposal: Proposal, now_ms: int) -> Open:
         names = dict.fromkeys(proposal.block.body.certificates)
@@ -173,7 +188,7 @@ class Assembly:
 
     def _look(self, opened: Open) -> None:
         for name in tuple(opened.lacking):
-            data = self._find(name)
+            data = self._kept.get(name) or self._find(name)
             if data is not None:
                 opened.add(name, data)
 
