@@ -123,6 +123,7 @@ class Byzantine(SynchronousTestCase):
         for seed in range(4):
             world = World([100] * 4, seed=seed)
             liar = world.peers[0]
+            world.liars = (LIAR,)
             world.mute = Equivocator(world, liar)
             world.start()
             world.run(30 * SLOT_MS)

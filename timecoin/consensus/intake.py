@@ -23,8 +23,8 @@ from timecoin.consensus.messages import (
 from timecoin.consensus.proposal import Offer, ProposalError, check_names
 from timecoin.consensus.sortition import SortitionError
 from timecoin.crypto.keys import Verify
-from timecoin.machine import Blame, Emit, Spread
-from timecoin.quorum.statement import VoteKind
+from timecoin.machine import Blame, Emit, Send, Spread
+from timecoin.quorum.statement import NIL, VoteKind
 
 FORGED_POINTS = 20
 UNREQUESTED_POINTS = 5
@@ -170,7 +170,19 @@ class Intake:
         agreement.out.append(Spread(vote, author=vote.voter))
         if first is not None:
             agreement.out.append(Emit(events.Equivocation(first, vote)))
+        self._show_other(peer, vote)
         return True
+
+    def _show_other(self, peer: bytes, vote: BlockVote) -> None:
+        """``peer`` has a vote for another block than those at hand: show it these.
+
+        Their proposer may have made two. Gossip carries neither across, as everybody is thought to
+        have the proposal from its author.
+        """
+        offers = self._agreement.instance.offers
+        if vote.kind == VoteKind.PREPARE and vote.block_hash not in (NIL, *offers.block_hashes()):
+            for offer in offers.of(vote.round):
+                self._agreement.out.append(Send(peer, offer.proposal.compact))
 
     def _blame(self, peer: bytes, reason: str) -> bool:
         self._agreement.out.append(Blame(peer, FORGED_POINTS, reason))

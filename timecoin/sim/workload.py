@@ -56,13 +56,18 @@ class Users:
 
     def double_spend(self) -> tuple[Transaction, Transaction] | None:
         """Two signed payments of one coin; None while no coin is free."""
+        found = self.spends(2)
+        return None if found is None else (found[0], found[1])
+
+    def spends(self, count: int) -> tuple[Transaction, ...] | None:
+        """``count`` signed payments of one coin; None while no coin is free."""
         if not self._coins:
             return None
         point, coin = self._coins.popleft()
-        first, second = self._spend(point, coin), self._spend(point, coin)
-        for tx in (first, second):
+        found = tuple(self._spend(point, coin) for _ in range(count))
+        for tx in found:
             self._pending[tx.txid] = tx
-        return first, second
+        return found
 
     def settled(self, txid: bytes) -> None:
         """``txid`` is final: its outputs may be spent."""
