@@ -7,12 +7,13 @@ these: two kinds of verifier in one network are a fork (PROTOCOL 2).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from blake3 import blake3
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
+
+from timecoin.recent import Recent
 
 SEED_BYTES = 32
 PUBKEY_BYTES = 32
@@ -77,20 +78,17 @@ def verify_many(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
 class VerifiedCache:
     """Signatures already found good, so that a block need not check its transactions again.
 
-    Holds at most ``capacity`` keyed BLAKE3 hashes of (key, signature, message); the least
-    recently used one goes first. Refusals are never remembered: anyone can make them. The
+    Holds at most ``capacity`` keyed BLAKE3 hashes of (key, signature, message), and at least the
+    half of that which was asked for last. Refusals are never remembered: anyone can make them. The
     salt keeps others from choosing entries that collide.
     """
 
     def __init__(self, salt: bytes, capacity: int) -> None:
-        """``salt``: 32 secret random bytes; ``capacity``: entries kept, at least one."""
+        """``salt``: 32 secret random bytes; ``capacity``: entries kept, at least two."""
         if len(salt) != SALT_BYTES:
             raise ValueError(f"the salt has {SALT_BYTES} bytes, not {len(salt)}")
-        if capacity < 1:
-            raise ValueError(f"capacity {capacity} is below 1")
         self._salt = salt
-        self._capacity = capacity
-        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._good: Recent[bytes, bool] = Recent(capacity)
         self.remembered = 0
         self.accepted = 0
         self.refused = 0
@@ -106,15 +104,12 @@ class VerifiedCache:
         if len(pubkey) != PUBKEY_BYTES or len(signature) != SIGNATURE_BYTES:
             return False
         entry = blake3(pubkey + signature + message, key=self._salt).digest()
-        if entry in self._good:
-            self._good.move_to_end(entry)
+        if self._good.find(entry):
             self.remembered += 1
             return True
         if not verify(pubkey, message, signature):
             self.refused += 1
             return False
         self.accepted += 1
-        self._good[entry] = None
-        if len(self._good) > self._capacity:
-            self._good.popitem(last=False)
+        self._good.put(entry, True)
         return True

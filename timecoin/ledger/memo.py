@@ -7,29 +7,26 @@ pool, proposal and block need them checked once. What depends on the height is c
 
 from __future__ import annotations
 
+from timecoin.recent import Recent
+
 
 class SpendMemo:
-    """Fees of transactions that passed, by wtxid; the oldest goes first.
+    """Fees of transactions that passed, by wtxid; those met last are kept.
 
     Good for one chain only. Refusals are not remembered: anyone can make them.
     """
 
     def __init__(self, capacity: int) -> None:
-        """``capacity``: entries kept; ``ValueError`` below 1."""
-        if capacity < 1:
-            raise ValueError(f"capacity {capacity} is below 1")
-        self._capacity = capacity
-        self._fees: dict[bytes, int] = {}
+        """``capacity``: entries kept at most, and half of it at least; ``ValueError`` below 2."""
+        self._fees: Recent[bytes, int] = Recent(capacity)
 
     def __len__(self) -> int:
         return len(self._fees)
 
     def fee_units(self, wtxid: bytes) -> int | None:
         """The fee of a transaction that passed; None if it is not known."""
-        return self._fees.get(wtxid)
+        return self._fees.find(wtxid)
 
     def add(self, wtxid: bytes, fee_units: int) -> None:
         """Structure, witnesses and amounts of ``wtxid`` are right, and it pays ``fee_units``."""
-        self._fees[wtxid] = fee_units
-        if len(self._fees) > self._capacity:
-            del self._fees[next(iter(self._fees))]
+        self._fees.put(wtxid, fee_units)

@@ -51,7 +51,7 @@ from timecoin.store.schema import claim_store
 from timecoin.store.walletstore import WalletStore
 from timecoin.sync.machine import Sync
 
-VERIFIED_SIGNATURES = 100_000
+VERIFIED_SIGNATURES = 50_000
 """Signatures remembered as good: several blocks' worth."""
 CHECKED_SPENDS = 100_000
 """Transactions whose structure, witnesses and fee need no second look."""

@@ -22,6 +22,9 @@ STOP_GRACE_S = 10.0
 POLL_S = 0.05
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+SERVICE_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+"""As the Debian unit sets it, so that what is measured here holds there."""
+
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Processes that this one started: their ends have to be collected."""
 
@@ -40,6 +43,7 @@ def launch(node: NodeRecord) -> NodeRecord:
         child = subprocess.Popen(
             command,
             cwd=node.datadir,
+            env={**SERVICE_ENVIRONMENT, **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
