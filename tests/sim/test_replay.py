@@ -243,8 +243,8 @@ class DifferenceTests(ReplayCase):
         with patch("timecoin.finality.votes.TxAnswer", doubt):
             found = self.differs()
         self.assertEqual(found.machine, "Finality")
-        self.assertIn("Answer(", found.expected)
-        self.assertIn("Answer(", found.came)
+        self.assertEqual(found.expected, f"Sent Answer.answers[0].code {Code.VALID:d}")
+        self.assertEqual(found.came, f"Sent Answer.answers[0].code {Code.UNKNOWN:d}")
 
     def test_effects_that_are_recorded_and_do_not_come(self) -> None:
         turns = self.turns()

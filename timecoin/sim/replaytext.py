@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from timecoin.codec import CodecError, decode
+import msgspec
+
+from timecoin.codec import CodecError, Wire, decode
 from timecoin.node.catalog import MESSAGES
 from timecoin.node.recording import items
 from timecoin.store.engine import Row
@@ -41,18 +43,42 @@ def describe_two(expected: items.Item, came: items.Item) -> tuple[str, str]:
                 _written(tuple(row for row in expected.rows if row not in both), expected.sync),
                 _written(tuple(row for row in came.rows if row not in both), came.sync),
             )
+    if isinstance(expected, items.Sent) and isinstance(came, items.Sent):
+        one, other = _decoded(expected.kind, expected.payload), _decoded(came.kind, came.payload)
+        if expected.peer == came.peer and one is not None and type(one) is type(other):
+            where, first, second = _difference(type(one).__name__, one, other)
+            return f"Sent {where} {_whole(first)}", f"Sent {where} {_whole(second)}"
     return describe(expected), describe(came)
 
 
-def _message(kind: int, payload: bytes) -> str:
+def _difference(where: str, one: object, other: object) -> tuple[str, object, object]:
+    """Where in a message the first difference is, and the two values."""
+    if isinstance(one, msgspec.Struct) and type(one) is type(other):
+        for name in one.__struct_fields__:
+            first, second = getattr(one, name), getattr(other, name)
+            if first != second:
+                return _difference(f"{where}.{name}", first, second)
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        for index, (first, second) in enumerate(zip(one, other, strict=True)):
+            if first != second:
+                return _difference(f"{where}[{index}]", first, second)
+    return where, one, other
+
+
+def _decoded(kind: int, payload: bytes | None) -> Wire | None:
+    """The message in a frame; None when it is none."""
     known = MESSAGES.get(kind)
-    if known is None:
-        return f"kind {kind}, {len(payload)} bytes"
+    if known is None or payload is None:
+        return None
     try:
-        message = decode(payload, known.type, known.max_bytes)
+        return decode(payload, known.type, known.max_bytes)
     except CodecError:
-        return f"malformed {known.type.__name__}, {len(payload)} bytes"
-    return _cut(repr(message))
+        return None
+
+
+def _message(kind: int, payload: bytes) -> str:
+    message = _decoded(kind, payload)
+    return f"kind {kind}, {len(payload)} bytes" if message is None else _cut(_value(message))
 
 
 def _written(rows: tuple[Row, ...], sync: bool) -> str:
@@ -61,7 +87,19 @@ def _written(rows: tuple[Row, ...], sync: bool) -> str:
 
 
 def _value(value: object) -> str:
-    return _short(value) if isinstance(value, bytes) else repr(value)
+    if isinstance(value, bytes):
+        return _short(value)
+    if isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+        fields = ", ".join(f"{name}={_value(getattr(value, name))}" for name in names)
+        return f"{type(value).__name__}({fields})"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return repr(value)
+
+
+def _whole(value: object) -> str:
+    return _cut(value.hex() if isinstance(value, bytes) else _value(value))
 
 
 def _short(value: bytes) -> str:
