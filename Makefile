@@ -26,7 +26,7 @@ FUZZ_SECONDS ?= 60
 
 # Debian packages that `make tools` installs: for building the package, and for tests that need more
 # than Python (tests/support/tools.py).
-TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg-dev git haproxy iproute2 \
+TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg dpkg-dev git haproxy iproute2 \
   lintian man-db nginx-light openssh-client prometheus python3-venv shellcheck systemd \
   systemd-container util-linux
 
@@ -137,11 +137,12 @@ bench-growth: install
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py
 
+# RELEASE=debian/trixie or ubuntu/noble: for another release than this machine's, in a clean system (as root).
 deb:
-	@debian/build.sh
+	@$(if $(RELEASE),debian/build-in.sh $(RELEASE),debian/build.sh)
 
 deb-test: deb
-	@debian/deb-test.sh
+	@debian/deb-test.sh $(RELEASE)
 
 # Installs what is missing, and says nothing when nothing is. Daemons among the packages are not started:
 # tests run their own.

@@ -2,7 +2,9 @@
 # Takes the package in dist/ through its life in clean systems of the release that it was built for
 # (`make deb-test`, as root): in a chroot, and booted with systemd where containers can be.
 #
-# PREVIOUS=FILE names the package to upgrade from; without it, this one under an earlier version.
+# deb-test.sh [VENDOR/RELEASE] (debian/trixie): of another release than this machine's. PREVIOUS=FILE names
+# the package to upgrade from; without it, the last one with another layout of the store
+# (debian/previous.sh), and for other releases this one under an earlier version.
 # Status 77: it cannot be done here, and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,29 +13,15 @@ say() { echo "deb-test: $*"; }
 skip() { echo "deb-test: skipped: $*" >&2; exit 77; }
 
 [ "$(id -u)" = 0 ] || skip "it needs root (debootstrap, chroot)"
-for tool in debootstrap lintian dpkg-deb; do
-    command -v "$tool" >/dev/null || skip "$tool is missing: make tools"
-done
 # shellcheck source=/dev/null
-. /etc/os-release
-mirror=${MIRROR:-http://deb.debian.org/debian}
-work=$PWD/build/deb-test
-version=$(dpkg-parsechangelog -S Version)+$ID${VERSION_ID:-}
+here=$(. /etc/os-release && echo "$ID/$VERSION_CODENAME")
+release=${1:-$here}
+work=$PWD/build/systems/$release
+debian/clean-system.sh "$release" "$work/base"
+python=$(chroot "$work/base" /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+version=$(dpkg-parsechangelog -S Version)+$(debian/release.sh suffix "$work/base/etc/os-release" "$python")
 new=dist/timecoin_${version}_amd64.deb
 [ -e "$new" ] || { echo "deb-test: no $new: make deb" >&2; exit 1; }
-mkdir -p "$work"
-
-say "lintian"
-lintian --allow-root --fail-on error,warning "dist/timecoin_${version}_amd64.changes"
-
-if [ ! -e "$work/base/.complete" ]; then
-    say "a clean $VERSION_CODENAME from $mirror"
-    rm -rf "$work/base"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,procps,adduser,python3,curl,ca-certificates \
-        "$VERSION_CODENAME" "$work/base" "$mirror" >"$work/debootstrap.log" 2>&1 \
-        || { tail -n 5 "$work/debootstrap.log" >&2; skip "debootstrap failed: no network?"; }
-    touch "$work/base/.complete"
-fi
 
 root=$work/root
 cleanup() {
@@ -51,21 +39,34 @@ fresh() {
     cp "$previous" "$root/tests/old.deb"
 }
 
-previous=${PREVIOUS:-}
-if [ -z "$previous" ]; then
-    previous=$work/previous.deb
+# The text that the new version must log when it first opens the store of the old one.
+migration=
+previous=${PREVIOUS:-$work/previous.deb}
+made=77
+if [ -n "${PREVIOUS:-}" ]; then
+    made=0
+elif [ "$release" = "$here" ]; then
+    migration="bringing the store from layout"
+    made=0
+    debian/previous.sh "$previous" || made=$?
+fi
+if [ "$made" = 77 ]; then
+    say "upgrades from this package under an earlier version"
+    migration=
     rm -rf "$work/previous"
     dpkg-deb -R "$new" "$work/previous"
     sed -i "s/^Version: .*/Version: 0.0.1+previous/" "$work/previous/DEBIAN/control"
     dpkg-deb -Zgzip -z1 -b "$work/previous" "$previous" >/dev/null
     rm -rf "$work/previous"
+elif [ "$made" != 0 ]; then
+    exit 1
 fi
 
 say "in a chroot"
 fresh
 mount -t proc proc "$root/proc"
 timeout --kill-after=10s 10m chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-    LC_ALL=C.UTF-8 /tests/lifecycle /tests/old.deb /tests/new.deb
+    LC_ALL=C.UTF-8 /tests/lifecycle /tests/old.deb /tests/new.deb "$migration"
 umount "$root/proc"
 
 if ! command -v systemd-nspawn >/dev/null; then
@@ -74,7 +75,7 @@ if ! command -v systemd-nspawn >/dev/null; then
 fi
 say "booted with systemd"
 fresh
-cat >"$root/etc/systemd/system/lifecycle.service" <<'UNIT'
+cat >"$root/etc/systemd/system/lifecycle.service" <<UNIT
 [Unit]
 Description=The life of the package
 After=multi-user.target
@@ -84,7 +85,7 @@ FailureAction=poweroff-force
 [Service]
 Type=oneshot
 Environment=HOME=/root LC_ALL=C.UTF-8
-ExecStart=/bin/sh -c '/tests/lifecycle /tests/old.deb /tests/new.deb >/tests/log 2>&1; echo $? >/tests/status'
+ExecStart=/bin/sh -c '/tests/lifecycle /tests/old.deb /tests/new.deb "$migration" >/tests/log 2>&1; echo \$? >/tests/status'
 TimeoutStartSec=10min
 UNIT
 mkdir -p "$root/etc/systemd/system/default.target.wants"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -32,6 +33,131 @@ class SourceTests(SynchronousTestCase):
         self.assertIn(
             " ".join(licence.split()[8:]), " ".join(packaged.replace("\n .\n", " ").split())
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What /etc/os-release says on it, its Python, and what the package must say."""
+
+    os_release: str
+    python: str
+    suffix: str
+    distribution: str
+    depends: str
+
+
+RELEASES = {
+    "debian 12": Release(
+        """PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+NAME="Debian GNU/Linux"
+VERSION_ID="12"
+VERSION="12 (bookworm)"
+VERSION_CODENAME=bookworm
+ID=debian
+""",
+        "3.11",
+        "debian12",
+        "bookworm",
+        "python3 (>= 3.11), python3 (<< 3.12~)",
+    ),
+    "debian 13": Release(
+        """PRETTY_NAME="Debian GNU/Linux 13 (trixie)"
+NAME="Debian GNU/Linux"
+VERSION_ID="13"
+VERSION="13 (trixie)"
+VERSION_CODENAME=trixie
+DEBIAN_VERSION_FULL=13.1
+ID=debian
+""",
+        "3.13",
+        "debian13",
+        "trixie",
+        "python3 (>= 3.13), python3 (<< 3.14~)",
+    ),
+    "debian testing": Release(
+        """PRETTY_NAME="Debian GNU/Linux forky/sid"
+NAME="Debian GNU/Linux"
+VERSION_CODENAME=forky
+ID=debian
+""",
+        "3.13",
+        "debianforky",
+        "forky",
+        "python3 (>= 3.13), python3 (<< 3.14~)",
+    ),
+    "ubuntu 24.04": Release(
+        """PRETTY_NAME="Ubuntu 24.04.1 LTS"
+NAME="Ubuntu"
+VERSION_ID="24.04"
+VERSION="24.04.1 LTS (Noble Numbat)"
+VERSION_CODENAME=noble
+ID=ubuntu
+ID_LIKE=debian
+UBUNTU_CODENAME=noble
+""",
+        "3.12",
+        "ubuntu24.04",
+        "noble",
+        "python3 (>= 3.12), python3 (<< 3.13~)",
+    ),
+}
+
+
+class ReleaseTests(SynchronousTestCase):
+    """One source, one package for each release: what differs comes from the release itself."""
+
+    def ask(self, field: str, os_release: str, python: str) -> subprocess.CompletedProcess[str]:
+        path = Path(self.mktemp())
+        path.write_text(os_release, "utf-8")
+        return subprocess.run(
+            [needs_tool("bash"), str(DEBIAN / "release.sh"), field, str(path), python],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def told(self, field: str, release: Release) -> str:
+        ended = self.ask(field, release.os_release, release.python)
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+        return ended.stdout.removesuffix("\n")
+
+    def test_fields(self) -> None:
+        for name, release in RELEASES.items():
+            for field in ("suffix", "distribution", "depends"):
+                self.assertEqual(self.told(field, release), getattr(release, field), name)
+
+    def test_an_upgrade_of_the_system_brings_a_newer_version(self) -> None:
+        older, newer = (
+            f"{__version__}+{self.told('suffix', RELEASES[name])}"
+            for name in ("debian 12", "debian 13")
+        )
+        subprocess.run(
+            [needs_tool("dpkg"), "--compare-versions", older, "lt", newer], check=True, timeout=60
+        )
+
+    def test_a_python_that_is_too_old(self) -> None:
+        """Ubuntu 22.04 has Python 3.10."""
+        refused = self.ask("depends", 'ID=ubuntu\nPRETTY_NAME="Ubuntu 22.04.5 LTS"\n', "3.10")
+        self.assertEqual(
+            (refused.returncode, refused.stdout, refused.stderr),
+            (1, "", "deb: Ubuntu 22.04.5 LTS has Python 3.10; 3.11 or newer is needed\n"),
+        )
+
+    def test_an_unknown_field(self) -> None:
+        debian = RELEASES["debian 12"]
+        self.assertEqual(
+            self.ask("codename", debian.os_release, debian.python).returncode, EX_USAGE
+        )
+
+    def test_the_build_asks(self) -> None:
+        """Suffix and distribution go into the changelog, the dependency into the package."""
+        build = (DEBIAN / "build.sh").read_text("utf-8")
+        self.assertIn("$(debian/release.sh suffix)", build)
+        self.assertIn("$(debian/release.sh distribution)", build)
+        rules = (DEBIAN / "rules").read_text("utf-8")
+        self.assertIn("$(debian/release.sh depends)", rules.replace("$$", "$"))
+        control = (DEBIAN / "control").read_text("utf-8")
+        self.assertIn("${timecoin:Python}", control)
 
 
 class UnitTests(SynchronousTestCase):

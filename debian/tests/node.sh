@@ -12,9 +12,10 @@ LOG=/var/log/timecoin-$NAME.log
 say() { echo "== $*"; }
 fail() {
     echo "FAILED: $*" >&2
-    if has_systemd; then journalctl --no-pager -n 50 -u "timecoin@$NAME" >&2; else tail -n 50 "$LOG" >&2; fi
+    node_log | tail -n 50 >&2
     exit 1
 }
+node_log() { if has_systemd; then journalctl -o cat --no-pager -u "timecoin@$NAME"; else cat "$LOG"; fi; }
 has_systemd() { [ -d /run/systemd/system ]; }
 as_node() { (cd / && runuser -u timecoin -- "$@"); }
 cli() { as_node timecoin-cli --config "$CONFIG" "$@"; }

@@ -171,6 +171,14 @@ class AlertTests(SynchronousTestCase):
         headings = re.findall(r"^(Timecoin\w+)\n~+$", INCIDENTS.read_text("utf-8"), re.MULTILINE)
         self.assertEqual(headings, alert_names())
 
+    def test_every_alert_has_its_meaning_and_what_to_look_at_and_do(self) -> None:
+        text = INCIDENTS.read_text("utf-8").partition("\nLines at a failed start\n")[0]
+        _, *sections = re.split(r"^(?=Timecoin\w+\n~+$)", text, flags=re.MULTILINE)
+        self.assertEqual(len(sections), len(alert_names()))
+        for section in sections:
+            parts = re.findall(r"\*(Meaning|Look|Do)[.:]\*", section)
+            self.assertEqual(parts, ["Meaning", "Look", "Do"], section)
+
 
 class DashboardTests(SynchronousTestCase):
     def test_every_query_is_valid(self) -> None:

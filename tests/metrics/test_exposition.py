@@ -36,7 +36,7 @@ class Vitals:
         return self.offset_ms
 
 
-class ExpositionTests(SynchronousTestCase):
+class ExpositionCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.net = RpcNet(self, 3)
         self.node = self.net.nodes[0]
@@ -72,6 +72,8 @@ class ExpositionTests(SynchronousTestCase):
         self.assertEqual(len(found), 1, name)
         return float(found[0])
 
+
+class ExpositionTests(ExpositionCase):
     def test_the_chain(self) -> None:
         self.net.run_to_height(3)
         tip = self.node.node.views.tip
@@ -178,3 +180,67 @@ class ExpositionTests(SynchronousTestCase):
         after = {(s.name, *s.labels.values()) for s in self.samples()}
         new = {name for name, *_ in after - before}
         self.assertLessEqual(new, {"timecoin_pool_fee_rate_units_per_kilobyte"})
+
+
+TOPICS = {
+    "pool": (
+        "timecoin_pool_pending",
+        "timecoin_pool_final_waiting",
+        "timecoin_pool_bytes",
+        "timecoin_pool_fee_rate_units_per_kilobyte",
+        "timecoin_pool_oldest_seconds",
+    ),
+    "connections": (
+        "timecoin_peers",
+        "timecoin_peers_reconnecting",
+        "timecoin_peers_banned",
+        "timecoin_peer_bans_total",
+    ),
+    "consensus": (
+        "timecoin_height",
+        "timecoin_consensus_height",
+        "timecoin_consensus_round",
+        "timecoin_consensus_step",
+        "timecoin_consensus_prepare_weight",
+        "timecoin_consensus_precommit_weight",
+        "timecoin_consensus_quorum_weight",
+        "timecoin_missed_slots_total",
+        "timecoin_view_changes_total",
+    ),
+    "finality": (
+        "timecoin_finality_seconds_bucket",
+        "timecoin_finality_polls_total",
+        "timecoin_finality_polls_running",
+        "timecoin_finality_votes_total",
+        "timecoin_signature_checks_total",
+        "timecoin_emergency",
+    ),
+    "reactor": ("timecoin_loop_delay_seconds_bucket", "timecoin_driver_turns_total"),
+    "store": (
+        "timecoin_store_bytes",
+        "timecoin_store_sync_seconds_bucket",
+        "timecoin_journal_commits_total",
+        "timecoin_disk_free_bytes",
+    ),
+    "sync": ("timecoin_sync_active", "timecoin_sync_behind_blocks"),
+    "rpc": ("timecoin_rpc_seconds_bucket", "timecoin_rpc_errors_total"),
+    "memory": ("process_resident_memory_bytes",),
+    "membership": (
+        "timecoin_validator",
+        "timecoin_avs_member",
+        "timecoin_avs_own_weight",
+        "timecoin_avs_members",
+    ),
+}
+"""What an operator asks for, and the series that answer."""
+
+
+class CatalogTests(ExpositionCase):
+    def test_every_topic_has_its_series(self) -> None:
+        self.net.run_to_height(1)
+        self.node.node.submit(self.net.payment(0))
+        self.net.run(2)
+        self.meters.calls.add("getblock", 0.5, -5)
+        there = {sample.name for sample in self.samples()}
+        for topic, names in TOPICS.items():
+            self.assertEqual([name for name in names if name not in there], [], topic)

@@ -16,6 +16,7 @@ PACKAGE_OF = {
     "curl": "curl",
     "debootstrap": "debootstrap",
     "dh_virtualenv": "dh-virtualenv",
+    "dpkg": "dpkg",
     "dpkg-buildpackage": "dpkg-dev",
     "haproxy": "haproxy",
     "ip": "iproute2",
