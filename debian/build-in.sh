@@ -30,9 +30,12 @@ else
     mount -t proc proc "$root/proc"
 fi
 
-# The wheels that an earlier build fetched stay.
-mkdir -p "$root/src"
-find "$root/src" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+# This machine fetches the wheels: it may know an index or a certificate that a clean system does not.
+python=$(inside /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+debian/wheels.sh "$python"
+rm -rf "$root/src"
+mkdir -p "$root/src/build/deb"
+cp -r "build/deb/wheels-$python" "$root/src/build/deb/"
 git ls-files -z --cached --others --exclude-standard \
     | tar --create --null --files-from=- --ignore-failed-read | tar --extract --no-same-owner --directory "$root/src"
 inside git -C /src init -q

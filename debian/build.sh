@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds dist/timecoin_VERSION_amd64.deb for the release that this machine runs (`make deb`).
 #
-# Wheels of the versions in constraints.txt are fetched once into build/deb/wheels-PYTHON; the package
-# itself is built without the network. VERSION is that of debian/changelog with the release behind it
-# (debian/release.sh). lintian judges the result: an error or a warning is a failure.
+# Wheels are fetched once (debian/wheels.sh); the package itself is built without the network. VERSION is
+# that of debian/changelog with the release behind it (debian/release.sh). lintian judges the result: an
+# error or a warning is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,33 +23,15 @@ suffix=$(debian/release.sh suffix)
 distribution=$(debian/release.sh distribution)
 version=$source_version+$suffix
 work=build/deb/timecoin-$version
-wheels=$PWD/build/deb/wheels-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-
-if ! cmp -s constraints.txt "$wheels/.constraints" || ! cmp -s setup.cfg "$wheels/.setup"; then
-    say "fetching wheels into $wheels"
-    rm -rf "$wheels" build/deb/venv
-    mkdir -p "$wheels"
-    "$python" -m venv build/deb/venv
-    "$python" - >"$wheels/.wanted" <<'PYTHON'
-import configparser
-
-settings = configparser.ConfigParser()
-settings.read("setup.cfg")
-print(settings["options"]["install_requires"])
-print("setuptools\nwheel")
-PYTHON
-    build/deb/venv/bin/pip download -q --disable-pip-version-check --only-binary :all: \
-        -c constraints.txt -r "$wheels/.wanted" -d "$wheels"
-    cp constraints.txt "$wheels/.constraints"
-    cp setup.cfg "$wheels/.setup"
-fi
+python_version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+debian/wheels.sh "$python_version"
 
 say "building timecoin $version"
 rm -rf "$work"
 mkdir -p "$work" dist
 git ls-files -z --cached --others --exclude-standard -- . ':!tests' ':!benchmarks' \
     | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory "$work"
-cp -r "$wheels" "$work/wheels"
+cp -r "build/deb/wheels-$python_version" "$work/wheels"
 sed -i "1s/($source_version) [a-z]*;/($version) $distribution;/" "$work/debian/changelog"
 (cd "$work" && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps) >build/deb/build.log 2>&1 \
     || { tail -n 30 build/deb/build.log >&2; stop "failed; build/deb/build.log has it all"; }
