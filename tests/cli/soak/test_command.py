@@ -12,7 +12,7 @@ from tests.cli.soak.kit import PlantedNode, target_of
 from timecoin.cli.devnet import processes
 from timecoin.cli.main import main
 from timecoin.cli.soak import command
-from timecoin.cli.soak.command import CSV_NAME, HTML_NAME
+from timecoin.cli.soak.report import CSV_NAME, HTML_NAME
 
 URLS = "https://a.example:24101,https://b.example:24101"
 SECOND_HOURS = "0.0003"
