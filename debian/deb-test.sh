@@ -65,7 +65,7 @@ fi
 say "in a chroot"
 fresh
 mount -t proc proc "$root/proc"
-timeout --kill-after=10s 10m chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+timeout --kill-after=10s 30m chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
     LC_ALL=C.UTF-8 /tests/lifecycle /tests/old.deb /tests/new.deb "$migration"
 umount "$root/proc"
 
@@ -86,11 +86,11 @@ FailureAction=poweroff-force
 Type=oneshot
 Environment=HOME=/root LC_ALL=C.UTF-8
 ExecStart=/bin/sh -c '/tests/lifecycle /tests/old.deb /tests/new.deb "$migration" >/tests/log 2>&1; echo \$? >/tests/status'
-TimeoutStartSec=10min
+TimeoutStartSec=30min
 UNIT
 mkdir -p "$root/etc/systemd/system/default.target.wants"
 ln -s ../lifecycle.service "$root/etc/systemd/system/default.target.wants/lifecycle.service"
-timeout --kill-after=10s 11m systemd-nspawn -q -b -D "$root" -M "timecoin-deb-test-$$" --register=no --keep-unit \
+timeout --kill-after=10s 31m systemd-nspawn -q -b -D "$root" -M "timecoin-deb-test-$$" --register=no --keep-unit \
     --console=pipe </dev/null >"$work/boot.log" 2>&1 || true
 if [ ! -e "$root/tests/status" ]; then
     tail -n 20 "$work/boot.log" >&2

@@ -26,6 +26,11 @@ class SourceTests(SynchronousTestCase):
         changelog = (DEBIAN / "changelog").read_text("utf-8")
         self.assertTrue(changelog.startswith(f"timecoin ({__version__}) "), changelog[:40])
 
+    def test_no_questions(self) -> None:
+        """No debconf: an installation asks nothing."""
+        self.assertEqual([*DEBIAN.glob("*templates"), *DEBIAN.glob("*.config")], [])
+        self.assertNotIn("debconf", (DEBIAN / "control").read_text("utf-8"))
+
     def test_copyright(self) -> None:
         licence = (ROOT / "LICENSE").read_text("utf-8")
         packaged = (DEBIAN / "copyright").read_text("utf-8")

@@ -62,7 +62,7 @@ start_node() {
         (umask 0077 && cd /var/lib/timecoin && exec runuser -u timecoin -- ${command//%i/$NAME}) >>"$LOG" 2>&1 &
         node_job=$!
     fi
-    until_true 60 answers || fail "no answer over HTTPS"
+    until_true 300 answers || fail "no answer over HTTPS"
 }
 
 stop_node() {

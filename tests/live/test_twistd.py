@@ -17,6 +17,7 @@ from timecoin.cli.devnet import founding
 from timecoin.client.blocking import RpcUnreachable
 from timecoin.consensus.journal import TABLE, vote_key
 from timecoin.ledger.genesis import Genesis, GenesisValidator, genesis_to_json
+from timecoin.node.config import OPTION_OF
 from timecoin.node.preflight import STORE_DIRECTORY
 from timecoin.store.rocks import RocksEngine
 
@@ -55,8 +56,8 @@ class UsageTests(SynchronousTestCase):
         self.assertRegex(run_twistd("--version").stdout, r"^timecoin \d+\.\d+")
         shown = run_twistd("--help")
         self.assertEqual(shown.returncode, 0)
-        for name in ("--network", "--rpcauth", "--config", "--version"):
-            self.assertIn(name, shown.stdout)
+        for name in (*OPTION_OF, "config", "version", "help"):
+            self.assertRegex(shown.stdout, rf"--{name}[= ]")
 
 
 class NodeProcessTests(SynchronousTestCase):
