@@ -18,6 +18,7 @@ from timecoin.sim.disk import SimDisk
 from timecoin.store import keys
 from timecoin.store.engine import Row
 from timecoin.store.rocks import RocksEngine
+from timecoin.store.tornlog import newest_log
 
 VARIABLE = "TIMECOIN_CRASH_AT"
 """``name:count``: the lives of a campaign end when they pass that point for that time."""
@@ -144,15 +145,11 @@ class CrashingDisk(SimDisk):
             return
         self._rocks.sync()
         log = newest_log(self._directory)
+        assert log is not None
         mark = f"{log.name} {log.stat().st_size}"
         path = _mark_of(self._directory)
         path.with_suffix(".new").write_text(mark)
         path.with_suffix(".new").replace(path)
-
-
-def newest_log(directory: Path) -> Path:
-    """The write-ahead log that a store appends to."""
-    return max(directory.glob("*.log"), key=lambda path: int(path.stem))
 
 
 def forget_syncs(directory: Path) -> None:
@@ -167,9 +164,9 @@ def _mark_of(directory: Path) -> Path:
 
 def cut_power(directory: Path, chance: Random) -> None:
     """Take from a dead store's log a part of what no sync had made safe, or put zeros there."""
-    if not any(directory.glob("*.log")):
-        return
     log = newest_log(directory)
+    if log is None:
+        return
     mark = _mark_of(directory)
     name, size = mark.read_text().split() if mark.exists() else ("", "0")
     safe = int(size) if name == log.name else 0

@@ -14,11 +14,11 @@ from rocksdict import Options, Rdict
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.chain.net import Net
-from tests.crash.disk import newest_log
 from timecoin.store import keys
 from timecoin.store.engine import StoreDamaged, StoreError
 from timecoin.store.reindex import is_interrupted, reindex
 from timecoin.store.rocks import RocksEngine
+from timecoin.store.tornlog import newest_log, zeros_at_end
 
 TABLES = ("one", "two")
 ROWS = 600
@@ -116,7 +116,7 @@ class TornLogTests(StoreCase):
         engine = RocksEngine(self.directory, TABLES)
         for number in range(3):
             engine.write([("one", b"vote %d" % number, bytes([number]) * 40)], sync=True)
-        log = newest_log(self.directory)
+        log = self.log()
         safe = log.stat().st_size
         engine.write([("one", b"vote 3", b"3" * 40), ("two", b"lock", b"4")], sync=False)
         written = log.stat().st_size
@@ -134,6 +134,40 @@ class TornLogTests(StoreCase):
             self.assertEqual(votes, [b"vote %d" % number for number in range(3 + whole)], cut)
             self.assertEqual(engine.get("two", b"lock"), b"4" if whole else None)
             engine.close()
+
+    def log(self) -> Path:
+        """The log that is being written."""
+        log = newest_log(self.directory)
+        assert log is not None
+        return log
+
+    def test_a_bit_before_the_end_is_damage(self) -> None:
+        """By its default RocksDB would forget every synced vote behind it, and say nothing."""
+        engine = RocksEngine(self.directory, TABLES)
+        sizes = []
+        for number in range(4):
+            engine.write([("one", b"vote %d" % number, bytes(40))], sync=True)
+            sizes.append(self.log().stat().st_size)
+        copy = self.directory.with_name("copy")
+        shutil.copytree(self.directory, copy)
+        engine.close()
+        for zeros in (0, 100):
+            shutil.rmtree(self.directory)
+            shutil.copytree(copy, self.directory)
+            self.flip(self.log(), 4 * (sizes[0] + sizes[1]))
+            with self.log().open("ab") as file:
+                file.write(bytes(zeros))
+            before = self.log().read_bytes()
+            self.assertRaises(StoreDamaged, RocksEngine, self.directory, TABLES)
+            self.assertEqual(self.log().read_bytes(), before, "it is left as it was")
+
+    def test_zeros_at_the_end_of_a_file(self) -> None:
+        path = self.directory.with_name("file")
+        large = 3 << 20
+        for content, zeros in ((b"", 0), (b"a", 0), (bytes(5), 5), (b"a" + bytes(large), large)):
+            path.write_bytes(content)
+            self.assertEqual(zeros_at_end(path), zeros)
+        self.assertEqual(zeros_at_end(None), 0)
 
     def test_cut_at_every_byte(self) -> None:
         def cut(log: Path, size: int) -> None:

@@ -10,6 +10,7 @@ end silently at rows that cannot be read: where one ends, a cursor is asked for 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from rocksdict import (
     Cache,
     ColumnFamily,
     DBCompressionType,
+    DBRecoveryMode,
     Options,
     Rdict,
     WriteBatch,
@@ -34,6 +36,7 @@ from timecoin.store.engine import (
     StoreUnwritable,
 )
 from timecoin.store.keys import ADDED, META, META_REINDEX, META_SCHEMA, REBUILT, TABLES
+from timecoin.store.tornlog import newest_log, zeros_at_end
 
 _MIB = 1 << 20
 _BLOCK_CACHE_BYTES = 32 * _MIB
@@ -54,6 +57,8 @@ def _options(cache: Cache) -> Options:
     options.set_max_total_wal_size(_MAX_LOG_BYTES)
     options.set_max_open_files(_MAX_OPEN_FILES)
     options.set_keep_log_file_num(4)
+    # By default a store forgets all that its log holds behind a wrong checksum: signed votes too.
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     # Signatures and hashes do not shrink.
     options.set_compression_type(DBCompressionType.none())
     blocks = BlockBasedOptions()
@@ -81,13 +86,8 @@ def _may_be_completed(directory: Path, missing: set[str], options: Options) -> b
     """
     if META in missing:
         return True
-    with _telling(directory, "open"):
-        database = Rdict(
-            str(directory),
-            options=options,
-            column_families={META: options},
-            access_type=AccessType.read_only(),
-        )
+    database = _open(directory, (META,), options, read_only=True)
+    with _telling(directory, "read"):
         family = database.get_column_family(META)
         claimed, marked = (family.get(key) is not None for key in (META_SCHEMA, META_REINDEX))
         family.close()
@@ -112,6 +112,33 @@ def _named(directory: Path, what: str, text: str) -> StoreError:
         return StoreDamaged(f"the store in {directory} is damaged: {text}; ask timecoin-cli doctor")
     kind = StoreUnwritable if what == "write" else StoreError
     return kind(f"cannot {what} the store in {directory}: {text}")
+
+
+def _open(directory: Path, tables: Sequence[str], options: Options, read_only: bool) -> Rdict:
+    """The database; before a log counts as damaged, zeros that a power cut left are cut off it."""
+    access = AccessType.read_only() if read_only else AccessType.read_write()
+    families = dict.fromkeys(tables, options)
+
+    def attempt() -> Rdict:
+        with _telling(directory, "open"):
+            return Rdict(
+                str(directory), options=options, column_families=families, access_type=access
+            )
+
+    try:
+        return attempt()
+    except StoreDamaged:
+        log = newest_log(directory)
+        zeros = zeros_at_end(log)
+        if log is None or not zeros or read_only:
+            raise
+    size = log.stat().st_size
+    os.truncate(log, size - zeros)
+    try:
+        return attempt()
+    except StoreDamaged:
+        os.truncate(log, size)  # it was not that: as it was
+        raise
 
 
 class RocksEngine:
@@ -143,13 +170,7 @@ class RocksEngine:
                 f"the store in {directory} has another layout (without {names}): "
                 "use the version that made it, or a new data directory"
             )
-        with _telling(directory, "open"):
-            self._db = Rdict(
-                str(directory),
-                options=options,
-                column_families=dict.fromkeys(tables, options),
-                access_type=AccessType.read_only() if read_only else AccessType.read_write(),
-            )
+        self._db = _open(directory, tables, options, read_only)
         self._read_only = read_only
         self._directory = directory
         self._options = options

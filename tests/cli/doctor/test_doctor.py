@@ -30,6 +30,7 @@ from timecoin.params import Network
 from timecoin.rpc.tls import VALID_DAYS, TlsFiles, ensure_certificate
 from timecoin.store import keys
 from timecoin.store.rocks import RocksEngine
+from timecoin.store.tornlog import newest_log
 from timecoin.wallet.keystore import Keystore
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -322,6 +323,24 @@ class StoreTests(DoctorCase):
         content[len(content) // 2] ^= 1
         manifest.write_bytes(content)
         self.assertIn("without validator-id", self.one("store", State.FAIL).advice)
+
+    def test_zeros_at_the_end_of_the_log(self) -> None:
+        """A start mends them."""
+        engine = RocksEngine(self.store)
+        engine.write([(keys.UTXO, b"last", b"1" * 200)], sync=True)
+        copy = self.datadir / "copy"
+        shutil.copytree(self.store, copy)
+        engine.close()
+        shutil.rmtree(self.store)
+        copy.rename(self.store)
+        log = newest_log(self.store)
+        assert log is not None
+        with log.open("r+b") as file:
+            file.seek(-100, os.SEEK_END)
+            file.write(bytes(100))
+        self.assertIn("ends in zeros", self.one("store", State.WARN).detail)
+        RocksEngine(self.store).close()
+        self.assertIn("400 rows", self.one("store", State.OK).detail)
 
     def test_an_interrupted_rebuild(self) -> None:
         engine = RocksEngine(self.store)

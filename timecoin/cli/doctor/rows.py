@@ -9,6 +9,7 @@ from timecoin.store.engine import StoreDamaged, StoreError
 from timecoin.store.keys import REBUILT, TABLES
 from timecoin.store.reindex import is_interrupted
 from timecoin.store.rocks import RocksEngine
+from timecoin.store.tornlog import newest_log, zeros_at_end
 
 REINDEX = "start the node once with --reindex=1: they are rebuilt from the stored blocks"
 
@@ -20,6 +21,9 @@ def check_store(directory: Path) -> Finding:
     try:
         engine = RocksEngine(directory, read_only=True)
     except StoreDamaged as error:
+        if zeros_at_end(newest_log(directory)):
+            advice = "start the node: it cuts them off, or says that more is damaged"
+            return warn("store", "its log ends in zeros, as after a power cut", advice)
         return fail("store", str(error.__cause__ or error), _anew(directory))
     except StoreError as error:
         return fail("store", str(error), "see docs/operations/incidents.rst")
