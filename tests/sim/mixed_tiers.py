@@ -20,7 +20,6 @@ from timecoin.sim.invariants import Invariants
 from timecoin.sim.stakes import Owners
 from timecoin.sim.world import SimNode, World, WorldSettings
 
-SLOT_S = 10
 FOUNDERS = 3
 STAKES = (1_000, 1_000, 10_000, 1_000, 10_000)
 """What masternodes stake, in turn."""
@@ -58,6 +57,7 @@ class MixedTiersRun:
             ),
         )
         self.seed = seed
+        self._slot_s = settings.slot_ms / 1_000
         self.rng = self.world.rng("mixed tiers")
         self.masternodes = self.world.nodes[FOUNDERS:]
         self.faults: dict[int, str] = dict(self._faults()) if faulty else {}
@@ -83,7 +83,7 @@ class MixedTiersRun:
         self._slots = 0
         self._supply = self.seer.running.views.audit().total_units
         observe(self.seer.running, BlockConnected, self._check)
-        self.world.run(SLOT_S)
+        self.world.run(self._slot_s)
 
     @property
     def seer(self) -> SimNode:
@@ -123,7 +123,7 @@ class MixedTiersRun:
             tx = self.world.users.payment()
             if tx is not None and self.world.submit(self.rng.choice(up).number, tx):
                 self.txids.append(tx.txid)
-        self.world.run(SLOT_S)
+        self.world.run(self._slot_s)
 
     def settle(self) -> None:
         """The faulty are gone, everybody else is up again, and things come to rest."""
@@ -132,7 +132,7 @@ class MixedTiersRun:
                 node.kill()
             elif node.node is None:
                 node.start()
-        self.world.run(6 * SLOT_S)
+        self.world.run(6 * self._slot_s)
         self.invariants.check_end()
 
     # what owners do

@@ -51,7 +51,7 @@ class ThirtyTests(MixedTiersCase):
     skip = unless_long("30 nodes for 200 slots, with outages, then with faulty ones")
 
     def test_a_fifth_of_the_weight_is_down_at_a_time(self) -> None:
-        run = MixedTiersRun(1, WorldSettings(nodes=30), expiry_height=100)
+        run = MixedTiersRun(1, WorldSettings(nodes=30, slot_ms=5_000), expiry_height=100)
         where = self.run_for(run, 200, outages=True)
         self.assertGreater(run.events["outages"], 50, where)
         self.assertGreater(run.events["leaves"], 10, where)
@@ -60,17 +60,8 @@ class ThirtyTests(MixedTiersCase):
         self.assertIn(Tier.FREE, run.tiers, where)
 
     def test_just_under_a_third_is_faulty(self) -> None:
-        run = MixedTiersRun(2, WorldSettings(nodes=30), expiry_height=100, faulty=True)
+        run = MixedTiersRun(2, WorldSettings(nodes=30, slot_ms=8_000), 100, faulty=True)
         where = self.run_for(run, 200)
         self.assertEqual(set(run.faults.values()), set(FAULTS))
         self.assertGreater(run.largest_faulty, 310, "per mille of the weight")
         self.assertGreater(run.events["leaves"], 10, where)
-
-
-class HundredTests(MixedTiersCase):
-    skip = unless_long("100 nodes, each linked with eight others")
-
-    def test_a_hundred_nodes(self) -> None:
-        run = MixedTiersRun(3, WorldSettings(nodes=100, degree=8), expiry_height=30)
-        self.run_for(run, 60)
-        self.assertGreater(max(run.sizes), 50)
