@@ -24,6 +24,7 @@ from timecoin.finality.votes import Voter
 from timecoin.ledger import rewards
 from timecoin.ledger.connect import UtxoDiff, utxo_diff
 from timecoin.machine import Record
+from timecoin.mempool.pool import Pool
 from timecoin.quorum import snapshots, tally
 
 
@@ -87,8 +88,8 @@ def locks_forgotten_at_restart() -> AbstractContextManager[Any]:
 
     def forgetful(rows: Any) -> Rows:
         found = read(rows)
-        found.locks.clear()
-        found.votes.clear()
+        for rows_of_votes in (found.locks, found.votes, found.bodies):
+            rows_of_votes.clear()
         return found
 
     return mock.patch.object(Rows, "read", forgetful)
@@ -208,3 +209,7 @@ def spent_outputs_stay() -> AbstractContextManager[Any]:
         return UtxoDiff(spent=(), created=utxo_diff(*asked).created)
 
     return mock.patch("timecoin.ledger.check_block.utxo_diff", keeping)
+
+
+def pool_without_bound() -> AbstractContextManager[Any]:
+    return mock.patch.object(Pool, "_victims", lambda self, fee_units, size: [])

@@ -31,9 +31,20 @@ class FaultCase(SynchronousTestCase):
         seed: int = 1,
         quality: LinkQuality | None = None,
         faulty: Iterable[int] = (),
+        strangers: int = 0,
+        users: int = 120,
     ) -> None:
-        """Start ``nodes`` members; those of ``faulty`` may sign what they like."""
-        settings = WorldSettings(nodes=nodes, quality=quality or LinkQuality(), users=120)
+        """Start ``nodes`` of which all but the last ``strangers`` are members.
+
+        Those of ``faulty`` may sign what they like; each of ``users`` has one coin.
+        """
+        settings = WorldSettings(
+            nodes=nodes,
+            validators=nodes - strangers,
+            masternodes=strangers,
+            quality=quality or LinkQuality(),
+            users=users,
+        )
         self.world = World(seed, settings)
         self.nodes = self.world.nodes
         keys = frozenset(self.nodes[number].voting_key.public for number in faulty)

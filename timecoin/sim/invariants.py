@@ -21,6 +21,8 @@ from timecoin.sim.world import SimNode, World
 
 OUTPUTS_A_BLOCK = 64
 """A node walks its UTXO set once in so many blocks that this many outputs fall to each."""
+STATUSES_A_LOOK = 16
+"""Memory is looked at with each block, and each time that so many statuses have changed."""
 ARCHIVED_WITHIN = 2
 """Blocks after the tip of its receipts by which a final transaction is archived (PROTOCOL 5)."""
 
@@ -40,6 +42,7 @@ class Invariants:
         self._proofs = Proofs(self._history)
         self._pledges = Pledges(self._history, faulty)
         self._wiretap = Wiretap(world, self._proofs, self._pledges, faulty)
+        self._statuses = 0
         self.blocks_checked = 0
         self.finals_checked = 0
         world.on_start(self._watch)
@@ -123,6 +126,9 @@ class Invariants:
     # payments
 
     def _on_status(self, node: SimNode, signal: StatusChanged) -> None:
+        self._statuses += 1
+        if self._statuses % STATUSES_A_LOOK == 0:
+            self._check_memory(node)
         if not signal.status.finalized:
             return
         self.finals_checked += 1

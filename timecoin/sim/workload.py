@@ -45,12 +45,12 @@ class Users:
         self._chain_id = chain_id
         self._coins.extend(coins)
 
-    def payment(self) -> Transaction | None:
+    def payment(self, fee_units: int = FEE_UNITS) -> Transaction | None:
         """A signed payment of one coin to two users; None while no coin is free."""
         if not self._coins:
             return None
         point, coin = self._coins.popleft()
-        payment = self._spend(point, coin)
+        payment = self._spend(point, coin, fee_units)
         self._pending[payment.txid] = payment
         return payment
 
@@ -79,13 +79,13 @@ class Users:
                 coin = Utxo(output.value, output.lock_script, height=0, coinbase=False)
                 self._coins.append((outpoint(txid, index), coin))
 
-    def _spend(self, point: Outpoint, coin: Utxo) -> Transaction:
+    def _spend(self, point: Outpoint, coin: Utxo, fee_units: int = FEE_UNITS) -> Transaction:
         amount = self._rng.randrange(MIN_PAYMENT_UNITS, coin.value // 2)
         payee = self._rng.choice(self.hashes)
         payer_hash = coin.script[1:21]
         outputs = (
             TxOutput(amount, pay_to_pubkey_hash(payee)),
-            TxOutput(coin.value - amount - FEE_UNITS, coin.script),
+            TxOutput(coin.value - amount - fee_units, coin.script),
         )
         txid, index = split_outpoint(point)
         inputs = (TxInput(txid, index, params.SEQUENCE_FINAL),)
