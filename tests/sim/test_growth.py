@@ -10,10 +10,10 @@ from timecoin.consensus.messages import BlockVote
 from timecoin.finality.messages import Certified, Query
 from timecoin.gossip.messages import Bundle
 from timecoin.node.catalog import KIND_OF
-from timecoin.sim.growth import Growth, measure
+from timecoin.sim.growth import MAX_PAYMENTS, SLOT_S, Growth, measure
 from timecoin.sim.network import Frame
 from timecoin.sim.traffic import NodeTraffic
-from timecoin.sim.world import World, WorldSettings
+from timecoin.sim.world import START_SECONDS, World, WorldSettings
 
 ROUND_TRIPS = 2
 LATENCY_MS = 100
@@ -40,6 +40,12 @@ class GrowthTests(SynchronousTestCase):
 
     def test_linear_at_the_poller_constant_elsewhere(self) -> None:
         self.check((4, 8, 16), payments=6)
+
+    def test_no_more_than_a_slot_holds(self) -> None:
+        self.assertEqual(START_SECONDS % SLOT_S, 0, "the world begins with a slot")
+        with self.assertRaises(ValueError):
+            measure(1, 4, MAX_PAYMENTS + 1)
+        self.check_one(measure(1, 4, MAX_PAYMENTS))
 
     def test_up_to_a_hundred_validators(self) -> None:
         self.check((32, 100), payments=10)

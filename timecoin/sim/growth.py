@@ -14,6 +14,9 @@ from timecoin.sim.world import World, WorldSettings
 BEGIN_S = 2
 """Links come up and everybody tells everybody of them."""
 PAYMENT_S = 1
+SLOT_S = 60
+"""The world begins with a slot, and all has to be done before the next one."""
+MAX_PAYMENTS = (SLOT_S - BEGIN_S) // PAYMENT_S
 """One payment after the other, so that each is a batch of its own and has all messages of one."""
 
 
@@ -38,13 +41,16 @@ class Growth:
 def measure(seed: int, nodes: int, payments: int, latency_ms: int = 100) -> Growth:
     """Let ``payments`` be made at as many nodes by turns; a link takes ``latency_ms`` each way.
 
-    All within one slot, so that blocks take no part. ``RuntimeError`` for a payment that was not
-    final in time.
+    All within one slot, so that no block comes, at which every member tells every other its
+    receipts for what waits. ``ValueError`` for more than ``MAX_PAYMENTS``; ``RuntimeError`` for a
+    payment that was not final in time.
     """
+    if payments > MAX_PAYMENTS:
+        raise ValueError(f"{payments} payments do not fit into a slot, {MAX_PAYMENTS} do")
     settings = WorldSettings(
         nodes=nodes,
         network=params.Network.MAINNET,
-        slot_ms=(BEGIN_S + PAYMENT_S * (payments + 1)) * 1000,
+        slot_ms=SLOT_S * 1000,
         users=payments,
         quality=LinkQuality(latency_ms=latency_ms),
     )
