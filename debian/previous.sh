@@ -12,7 +12,7 @@ if [ -z "$changed" ] || ! commit=$(git rev-parse -q --verify "$changed^"); then
     exit 77
 fi
 
-work=$PWD/build/previous/$commit
+work=$PWD/build/previous/${commit:0:12}
 if [ ! -e "$work/dist" ]; then
     echo "previous: building $(git log -n 1 --format='%h of %cs' "$commit")"
     rm -rf "$work"

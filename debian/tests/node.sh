@@ -61,6 +61,7 @@ start_node() {
         # shellcheck disable=SC2086 # the words of the command
         (umask 0077 && cd /var/lib/timecoin && exec runuser -u timecoin -- ${command//%i/$NAME}) >>"$LOG" 2>&1 &
         node_job=$!
+        trap 'kill "$node_job" 2>/dev/null || true' EXIT
     fi
     until_true 300 answers || fail "no answer over HTTPS"
 }
@@ -70,7 +71,7 @@ stop_node() {
         systemctl stop "timecoin@$NAME"
         [ "$(systemctl show -P Result "timecoin@$NAME")" = success ] || fail "it did not stop in order"
     else
-        pkill -TERM -u timecoin twistd
+        pkill -TERM -u timecoin -f bin/twistd || fail "it does not run"
         wait "$node_job" || fail "it did not stop in order"
     fi
 }
