@@ -47,7 +47,7 @@ help:
 	@echo "make bench-growth  finality and messages of a payment at 4 to 256 validators"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
-	@echo "make deb         the Debian package of this machine's release, in dist/"
+	@echo "make deb         the Debian package of this machine's release, in dist/ (RELEASE=debian/trixie: of another)"
 	@echo "make deb-test    its life in a clean system: install, run, upgrade, remove, purge (as root)"
 	@echo "make install     $(VENV) with everything (the other targets call it)"
 	@echo "make tools       Debian packages that some tests use (as root)"
