@@ -108,6 +108,11 @@ class AmountTests(SynchronousTestCase):
         ):
             self.assertEqual(parse_amount(value), units, value)
 
+    def test_an_exponent_that_no_decimal_has(self) -> None:
+        """Found by fuzzing."""
+        error = self.assertRaises(RpcError, parse_amount, "0E400000000000000000000")
+        self.assertEqual(error.code, TYPE_ERROR)
+
     def test_refused(self) -> None:
         values: tuple[object, ...] = (
             None,

@@ -132,7 +132,7 @@ def _is_number_text(text: str) -> bool:
     """Whether ``text`` is a number by JSON's grammar (``Decimal`` alone also takes `` 1_0``)."""
     try:
         value = _DECODER.decode(text)
-    except ValueError:
+    except (ValueError, InvalidOperation):  # also an exponent that no Decimal has
         return False
     return text == text.strip() and isinstance(value, int | Decimal) and not isinstance(value, bool)
 
