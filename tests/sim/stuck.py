@@ -25,6 +25,8 @@ from timecoin.sim.world import SimNode, World, WorldSettings
 COLLECTOR = 3
 MERCHANT = 4
 SLOT_S = 4
+PATIENCE_S = 8
+"""A vote that is late is asked for again."""
 WITHIN_BLOCKS = 6
 """A contested output is spent within so many blocks (PROTOCOL 5)."""
 SILENT = ("withhold-votes", "withhold-proposals")
@@ -104,15 +106,22 @@ class StuckPairs:
         tamper = Confiding(self.faults(), merchant.node_id)
         world.network.tampers[self._collector.node_id] = tamper
         self._begin()
+        for _ in range(PATIENCE_S):
+            if self._holds_all(merchant):
+                break
+            world.run(1)
+        else:
+            raise AssertionError("the merchant does not get its certificates")
         self._link(merchant, False)
-        for _, first, _second in self._pairs:
-            held = merchant.running.finality.status(first.txid)
-            if held is None or held.status is not Status.CERTIFIED:
-                raise AssertionError(f"the merchant holds no certificate of {first.txid.hex()}")
         away_s = self._rng.uniform(0, (WITHIN_BLOCKS + 3) * SLOT_S)
         world.run(away_s)
         self._link(merchant, True)
         return self._settle()
+
+    def _holds_all(self, node: SimNode) -> bool:
+        """Whether ``node`` holds the certificates of all first spends, and calls none final."""
+        found = [node.running.finality.status(first.txid) for _, first, _ in self._pairs]
+        return all(item is not None and item.status is Status.CERTIFIED for item in found)
 
     def _link(self, node: SimNode, up: bool) -> None:
         for other in self.world.nodes:
