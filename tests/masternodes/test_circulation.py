@@ -13,6 +13,7 @@ from timecoin.machine import LinkDown, Received
 from timecoin.masternodes.book import Level
 from timecoin.masternodes.circulation import LEAST_PATIENCE_MS
 from timecoin.masternodes.heartbeat import (
+    Attestation,
     Attested,
     Heartbeat,
     beat_id,
@@ -48,7 +49,7 @@ class PullCase(SynchronousTestCase):
 
         self.world.tamper = note
         self.beat = sign_heartbeat(key(8), CHAIN_ID, 1, 0, bytes(32), self.world.now_ms)
-        hash_ = heartbeat_hash(CHAIN_ID, self.beat)
+        self.hash = hash_ = heartbeat_hash(CHAIN_ID, self.beat)
         drawn = witnesses(hash_, self.beat.pubkey, self.world.first)
         signers = [key(n) for n in range(1, 9) if key(n).public in drawn][:3]
         made = [sign_attestation(signer, CHAIN_ID, hash_) for signer in signers]
@@ -120,9 +121,39 @@ class PullCase(SynchronousTestCase):
         self.assertEqual(given(), [])
 
     def test_attestations_to_an_unknown_heartbeat_change_nothing(self) -> None:
-        self.hear(2, Beats((), (), (Witnessed(self.name, self.attested.attestations),)))
+        self.hear(2, Beats((), (), (Witnessed(self.hash, self.attested.attestations),)))
         self.assertFalse(self.victim.is_live(8, self.world.now_ms))
         self.assertFalse(self.victim.blames)
+
+    def test_attestations_to_another_of_the_same_short_name_are_no_forgery(self) -> None:
+        self.hear(2, Beats((Attested(self.beat, ()),), ()))
+        twin = self.name + bytes(24)
+        self.hear(3, Beats((), (), (Witnessed(twin, self.attested.attestations),)))
+        self.assertFalse(self.victim.is_live(8, self.world.now_ms))
+        forged = tuple(Attestation(each.witness, bytes(64)) for each in self.attested.attestations)
+        self.hear(3, Beats((), (), (Witnessed(twin, forged),)))
+        self.assertFalse(self.victim.blames)
+        self.hear(3, Beats((), (), (Witnessed(self.hash, forged),)))
+        self.assertEqual(sum(self.victim.blames.values()), 20)
+        self.hear(3, Beats((), (), (Witnessed(self.hash, self.attested.attestations),)))
+        self.assertTrue(self.victim.is_live(8, self.world.now_ms))
+
+    def test_forged_attestations_do_not_keep_a_heartbeat_from_being_fetched(self) -> None:
+        forged = tuple(Attestation(each.witness, bytes(64)) for each in self.attested.attestations)
+        self.hear(2, BeatNews((), (self.name,)))
+        self.hear(3, BeatNews((), (self.name,)))
+        self.hear(2, Beats((Attested(self.beat, forged),), ()))
+        self.assertEqual(sum(self.victim.blames.values()), 20)
+        self.wants()
+        self.world.run(LEAST_PATIENCE_MS)
+        self.assertEqual(self.wants(), [(3, BeatWants((self.name,), ()))])
+
+    def test_a_heartbeat_without_its_join_does_not_stand_for_it(self) -> None:
+        beat = sign_heartbeat(key(9), CHAIN_ID, 1, 0, bytes(32), self.world.now_ms)
+        self.victim.chain.joinable.add(key(9).public)
+        self.hear(2, Beats((Attested(beat, ()),), ()))
+        self.hear(3, BeatNews((name_of(beat),), ()))
+        self.assertEqual(self.wants(), [(3, BeatWants((name_of(beat),), ()))])
 
     def test_one_refused_is_not_asked_for_again(self) -> None:
         old = sign_heartbeat(key(8), CHAIN_ID, 1, 0, bytes(32), self.world.now_ms - TIMING.ttl_ms)

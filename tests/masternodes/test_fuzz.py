@@ -59,6 +59,8 @@ class FuzzTests(SynchronousTestCase):
         )
         # What the victim has, so that a name may mean something.
         own = sorted(victim.up.book.names())
+        known = [victim.up.book.find(name) for name in own]
+        hashes = st.sampled_from([bytes(32), *(each.hash for each in known if each is not None)])
         names = st.one_of(st.binary(min_size=8, max_size=8), st.sampled_from(own))
         witnessing = ATTESTATIONS.filter(len)
         leaves = st.builds(Leave, KEYS, NUMBERS, KEYS, SIGNATURES)
@@ -67,7 +69,7 @@ class FuzzTests(SynchronousTestCase):
                 Beats,
                 st.lists(found, max_size=3).map(tuple),
                 st.lists(joins, max_size=3).map(tuple),
-                st.lists(st.builds(Witnessed, names, witnessing), max_size=3).map(tuple),
+                st.lists(st.builds(Witnessed, hashes, witnessing), max_size=3).map(tuple),
             ),
             st.builds(BeatNews, st.lists(names).map(tuple), st.lists(names).map(tuple)),
             st.builds(BeatWants, st.lists(names).map(tuple), st.lists(names).map(tuple)),

@@ -21,6 +21,7 @@ from timecoin.masternodes.heartbeat import (
     Attestation,
     Attested,
     Heartbeat,
+    beat_id,
     heartbeat_hash,
     sign_attestation,
     sign_heartbeat,
@@ -365,10 +366,10 @@ class ForgeryTests(SynchronousTestCase):
         def note(sender: Peer, to: Peer, message: Wire) -> Wire:
             if isinstance(message, Beats) and sender is self.victim:
                 for item in message.witnessed:
-                    found = self.victim.up.book.find(item.beat)
+                    found = self.victim.up.book.find(beat_id(item.hash))
                     if found is not None and found.heartbeat.pubkey == key(7).public:
                         if own in {attestation.witness for attestation in item.attestations}:
-                            attested.add(item.beat)
+                            attested.add(item.hash)
             return message
 
         self.world.tamper = note

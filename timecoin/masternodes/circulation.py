@@ -139,7 +139,7 @@ class Circulation:
         """
         sender = self._peer_of.get(gathering.heartbeat.pubkey)
         ways = gathering.sources if sender is None else [sender]
-        message = beats_of((Witnessed(gathering.id, gathering.ordered),))
+        message = beats_of((Witnessed(gathering.hash, gathering.ordered),))
         return [
             Send(peer, message)
             for peer in ways
@@ -224,14 +224,16 @@ class Circulation:
             if whole:
                 items.append(found.item)
             elif found.attestations:
-                items.append(Witnessed(name, found.sufficient))
+                items.append(Witnessed(found.hash, found.sufficient))
         return [
             Send(peer, beats_of(items[start : start + MAX_BEATS]))
             for start in range(0, len(items), MAX_BEATS)
         ]
 
-    def arrived(self, peer: bytes, hash_: bytes, level: Level) -> None:
-        """``peer`` has sent a heartbeat that is verified or not, which this node may refuse yet."""
+    def arrived(self, peer: bytes | None, hash_: bytes, level: Level) -> None:
+        """``peer`` has sent a heartbeat, which this node has taken or has no use for."""
+        if peer not in self._masternode_of:
+            return
         name = beat_id(hash_)
         self._raise(name, peer, level)
         for other, its_level in self._pulls.end(name, level).items():

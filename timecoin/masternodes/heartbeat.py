@@ -79,7 +79,7 @@ def heartbeat_hash(chain_id: bytes, heartbeat: Heartbeat) -> bytes:
 
 
 def beat_id(hash_: bytes) -> bytes:
-    """A short name of the heartbeat ``hash_`` in announcements; nothing rests on it."""
+    """A short name of the heartbeat ``hash_``, for announcements only: its sender can make two."""
     return hash_[:BEAT_ID_BYTES]
 
 

@@ -44,6 +44,7 @@ from timecoin.masternodes.heartbeat import (
     Attested,
     Heartbeat,
     HeartbeatError,
+    beat_id,
     heartbeat_hash,
     needed_for,
     witnesses,
@@ -259,8 +260,8 @@ class Masternodes:
         effects: list[Effect] = []
         items: list[Attested | Join] = [*beats.members, *beats.joins]
         for witnessed in beats.witnessed:
-            found = self.book.find(witnessed.beat)
-            if found is not None:
+            found = self.book.find(beat_id(witnessed.hash))
+            if found is not None and found.hash == witnessed.hash:
                 items.append(found.with_attestations(witnessed.attestations))
         for item in items:
             try:
@@ -276,23 +277,23 @@ class Masternodes:
         attested = item if isinstance(item, Attested) else item.attested
         heartbeat = attested.heartbeat
         hash_ = heartbeat_hash(self._chain_id, heartbeat)
-        early = heartbeat.tip_height > self._chain.tip_height
-        tip = self._chain.active_set(self._chain.tip_height)
-        snapshot = tip if early else self._snapshot(heartbeat)
-        if peer is not None and self._circulation.has(peer):
-            lacks = snapshot is not None and (
-                len(attested.attestations) < needed_for(heartbeat.pubkey, snapshot)
-            )
-            self._circulation.arrived(peer, hash_, Level.HEARD if lacks else Level.VERIFIED)
-        if early:
+        if heartbeat.tip_height > self._chain.tip_height:
+            self._circulation.arrived(peer, hash_, Level.HEARD)
             if peer is not None and heartbeat.pubkey in self._members():
                 self._early.keep(peer, item)
             return []
-        if snapshot is None or not self._is_known(heartbeat, join):
+        snapshot = self._snapshot(heartbeat)
+        if snapshot is None:
+            self._circulation.arrived(peer, hash_, Level.VERIFIED)
             return []
+        if not self._is_known(heartbeat, join):
+            return []  # perhaps its join was taken off: others may have it whole
         before = self.book.gathering(heartbeat.pubkey)
         known = before is not None and before.hash == hash_
         news = self.book.take(attested, join, snapshot, now_ms)
+        # Not before: forged attestations to a good heartbeat must not keep it from being fetched.
+        lacks = len(attested.attestations) < needed_for(heartbeat.pubkey, snapshot)
+        self._circulation.arrived(peer, hash_, Level.HEARD if lacks else Level.VERIFIED)
         if news is None:
             return []
         self.counts.heard += not known

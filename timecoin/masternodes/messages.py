@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from timecoin import params
-from timecoin.codec import Bytes8, Wire
+from timecoin.codec import Bytes8, Bytes32, Wire
 from timecoin.masternodes.changes import Join, Leave
 from timecoin.masternodes.heartbeat import Attestation, Attested
 
@@ -18,9 +18,12 @@ MAX_LEAVES = 16
 
 
 class Witnessed(Wire, frozen=True):
-    """Attestations to a heartbeat that the receiver has: ``beat`` is its ``beat_id``."""
+    """Attestations to a heartbeat that the receiver has: ``hash`` is its whole hash.
 
-    beat: Bytes8
+    Two heartbeats with one ``beat_id`` can be made: to who has the other these are not forged.
+    """
+
+    hash: Bytes32
     attestations: Annotated[
         tuple[Attestation, ...], Meta(min_length=1, max_length=params.WITNESSES)
     ]
