@@ -54,6 +54,14 @@ class ScheduleTests(SynchronousTestCase):
         schedule.hasten(200)
         self.assertEqual([name for _, name in schedule.take(200)], [b"a", b"b", b"c"])
 
+    def test_hasten_one_kind(self) -> None:
+        schedule = Schedule()
+        schedule.put(("x", b"a"), 9_000)
+        schedule.put(("y", b"b"), 9_000)
+        schedule.hasten(200, "y")
+        self.assertEqual(list(schedule.take(200)), [("y", b"b")])
+        self.assertEqual(list(schedule.take(9_000)), [("x", b"a")])
+
     @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5_000)), max_size=400))
     def test_each_task_once_at_its_last_time(self, puts: list[tuple[int, int]]) -> None:
         schedule = Schedule()

@@ -14,12 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.fuzz.doors import BOB, CHAIN_ID
-from tests.fuzz.kept import KEYS
+from tests.fuzz.kept import GENESIS, KEYS
 from tests.rpc.http import get, post
 from timecoin.chain.entryproof import make_entry_proof
 from timecoin.cli.devnet import founding
 from timecoin.cli.devnet.record import RECORD_NAME, write_records
 from timecoin.codec import Wire, encode
+from timecoin.node.node import NodeSettings
+from timecoin.node.recording import items
+from timecoin.node.recording.file import MAGIC, block
 from timecoin.p2p import bans, reputation
 from timecoin.p2p import messages as session
 from timecoin.p2p.framing import encode_frame
@@ -49,7 +52,7 @@ def _row(table: int, key: bytes, value: bytes) -> bytes:
 
 
 def files() -> Iterator[bytes]:
-    """A wallet, keys, certificates, a cookie, the record of a devnet."""
+    """A wallet, keys, certificates, a cookie, the record of a devnet, a recording of a node."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         Keystore.create(folder / "wallet", Network.DEVNET, bytes(32), 1)
@@ -59,6 +62,9 @@ def files() -> Iterator[bytes]:
         yield pair.certificate.read_bytes() + pair.key.read_bytes()
         write_records(folder, founding.plan(folder, 1, 20_000))
         yield (folder / RECORD_NAME).read_bytes()
+    header = items.header_of(NodeSettings(GENESIS), "0.1")
+    frame = items.Frame(bytes(32), 16, bytes(40))
+    yield MAGIC + block(header) + block(items.Turn((items.Build(), frame, items.End())))
     node = Ed25519PrivateKey.from_private_bytes(bytes(32))
     yield self_signed(node).public_bytes(Encoding.DER)
     yield json.dumps({"voting_seed": "00" * 32, "vrf_seed": "11" * 32}).encode()

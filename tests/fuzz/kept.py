@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from timecoin.finality.proof import FinalityProof
 from timecoin.finality.restore import Rows
 from timecoin.masternodes.history import read_row
 from timecoin.node.keyfiles import KeyFileError, load_validator_keys
+from timecoin.node.recording.file import RecordingError, RecordingReader
 from timecoin.p2p.memory import Memory
 from timecoin.p2p.tls import _node_key
 from timecoin.rpc.tls import TlsError, TlsFiles, tls_options
@@ -69,6 +71,8 @@ def fuzz_files(data: bytes) -> None:
     """Files that users keep: each is read, or refused as its reader declares."""
     with contextlib.suppress(CodecError):
         assert encode_wallet(decode_wallet(data)) == data, "a wallet with two encodings"
+    with contextlib.suppress(RecordingError):
+        list(RecordingReader(io.BytesIO(data)).turns())
     with contextlib.suppress(OpenSSLError):
         _node_key(load_certificate(FILETYPE_ASN1, data))
     with tempfile.TemporaryDirectory() as folder:

@@ -185,6 +185,14 @@ ROWS = {
         ("2", 2 * HOUR_MS),
         "0.5",
     ),
+    "record": Row(lambda c: c.record, None, ("/a", Path("/a")), ("/b", Path("/b")), ""),
+    "recordmb": Row(
+        lambda c: c.record_bytes,
+        1_000_000_000,
+        ("7", 7_000_000),
+        ("2", 2_000_000),
+        "0",
+    ),
     "mindiskfree": Row(
         lambda c: c.min_disk_free_bytes,
         1_000_000_000,

@@ -69,5 +69,7 @@ class GroupTests(SynchronousTestCase):
             ("10.1.2.3", False),
             ("fd00::1", False),
             ("2a00:1450::1", True),
+            ("2002:808:808::1", True),
+            ("2002:a01:203::1", False),
         ):
             self.assertEqual(is_public(host(text)), expected, text)

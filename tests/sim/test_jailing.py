@@ -13,7 +13,6 @@ from timecoin.machine import Received
 from timecoin.node.catalog import KIND_OF, MESSAGES
 from timecoin.quorum.evidence import decode_evidence
 from timecoin.quorum.statement import VoteKind, prepare_statement, proposal_statement
-from timecoin.sim.invariants import Invariants
 from timecoin.sim.world import SimNode, World
 
 JAIL_BLOCKS = 6
@@ -24,11 +23,10 @@ class JailingTests(MembershipCase):
     def setUp(self) -> None:
         self.patch(params, "JAIL_BLOCKS", dict.fromkeys(params.JAIL_BLOCKS, JAIL_BLOCKS))
 
-    def begin(self, nodes: int, seed: int = 7) -> World:
-        world = super().begin(nodes, seed)
+    def begin(self, nodes: int, seed: int = 7, faulty: tuple[int, ...] = (CULPRIT,)) -> World:
+        world = super().begin(nodes, seed, faulty)
         self.culprit: SimNode = world.nodes[CULPRIT]
         self.key = self.culprit.voting_key
-        self.invariants = Invariants(world, frozenset({self.key.public}))
         return world
 
     def hear(self, number: int, message: BlockVote | Proposal) -> None:

@@ -16,9 +16,10 @@ TTL_S = HEARTBEAT_TIMING[Network.DEVNET].ttl_ms // 1_000
 
 
 class MembershipCase(SynchronousTestCase):
-    def begin(self, nodes: int, seed: int = 7) -> World:
+    def begin(self, nodes: int, seed: int = 7, faulty: tuple[int, ...] = ()) -> World:
         self.world = World(seed, WorldSettings(nodes=nodes, slot_ms=SLOT_S * 1_000, users=60))
-        self.invariants = Invariants(self.world)
+        keys = (self.world.nodes[number].voting_key.public for number in faulty)
+        self.invariants = Invariants(self.world, frozenset(keys))
         self.world.start()
         self.world.run(3 * SLOT_S)
         return self.world

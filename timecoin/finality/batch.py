@@ -382,9 +382,16 @@ class Batches:
         return self._context.jitter(pause_ms)
 
     def connected(self, now_ms: int) -> list[Effect]:
-        """The tip has changed: polls whose anchor nobody answers any more end."""
+        """The tip has changed: polls whose anchor nobody answers any more end, pauses begin anew.
+
+        What this node polled in vain may have had an anchor that others did not know. Only that is
+        hastened: all members polling what others are late with would keep a busy network busy.
+        """
         effects: list[Effect] = []
         old = [r for r, poll in self._polls.items() if not self._context.is_current(poll.anchor)]
         for request in old:
             effects += [StopTimer(("poll", request)), *self._close(request, now_ms)]
+        self._failures.clear()
+        pause_ms = self._context.jitter(self._context.pace.least_ms)
+        self._context.schedule.hasten(now_ms + pause_ms, BATCH)
         return effects

@@ -20,7 +20,7 @@ class Pace:
 
     def __init__(self, least_ms: int) -> None:
         """``least_ms``: the pause while all goes well."""
-        self._least_ms = least_ms
+        self.least_ms = least_ms
         self._scaled_ms = 0
         self._heard_ms = 0
 
@@ -34,5 +34,5 @@ class Pace:
     def pause_ms(self, now_ms: int) -> int:
         """How long to wait before doing what others should have done; forgotten in calm times."""
         if now_ms - self._heard_ms > RETRY_MAX_MS:
-            return self._least_ms
-        return min(RETRY_MAX_MS, max(self._least_ms, SAFETY * (self._scaled_ms >> _SHIFT)))
+            return self.least_ms
+        return min(RETRY_MAX_MS, max(self.least_ms, SAFETY * (self._scaled_ms >> _SHIFT)))

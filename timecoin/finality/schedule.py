@@ -46,11 +46,14 @@ class Schedule:
         """Forget ``task``, if it is there."""
         self._due.pop(task, None)
 
-    def hasten(self, due_ms: int) -> None:
-        """Make everything due by ``due_ms``, in its order: the cause of waiting may be gone."""
-        later = sorted((due, task) for task, due in self._due.items() if due > due_ms)
-        for _, task in later:
-            self.put(task, due_ms)
+    def hasten(self, due_ms: int, *kinds: str) -> None:
+        """Make tasks due by ``due_ms``, in their order: the cause of waiting may be gone.
+
+        ``kinds`` says what is to be done; without any it is everything.
+        """
+        for due, task in sorted((due, task) for task, due in self._due.items()):
+            if due > due_ms and (not kinds or task[0] in kinds):
+                self.put(task, due_ms)
 
     def take(self, now_ms: int) -> Iterator[Task]:
         """Remove and yield the tasks due by ``now_ms``, earliest first."""

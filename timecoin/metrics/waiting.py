@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client.metrics_core import Metric
@@ -40,12 +41,13 @@ def collect_pool(sources: Sources) -> Iterator[Metric]:
     yield gauge("pool_orphans", "Transactions that wait for a parent", stats.orphans)
     yield gauge("pool_conflicts", "Outputs that more than one transaction spends", stats.conflicts)
     yield gauge("pool_oldest_seconds", "Age of the oldest waiting transaction", age_ms / 1000)
-    rates = sources.pool.fee_rates(SAMPLE)
+    # Without any it is what summaries without observations say.
+    rates: list[float] = [*sources.pool.fee_rates(SAMPLE)] or [math.nan]
     yield gauges(
         "pool_fee_rate_units_per_kilobyte",
         f"Fee rates of the newest {SAMPLE} waiting transactions: what a share of them pays at most",
         ("share",),
-        [((str(each),), rates[round(each * (len(rates) - 1))]) for each in SHARES if rates],
+        [((str(each),), rates[round(each * (len(rates) - 1))]) for each in SHARES],
     )
 
 

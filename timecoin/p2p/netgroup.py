@@ -41,22 +41,30 @@ def is_canonical(packed: bytes) -> bool:
 
 def is_public(packed: bytes) -> bool:
     """Whether the whole internet can reach the host: not loopback, not a private network."""
-    return ip_address(packed).is_global
+    return _meant(packed).is_global
 
 
 @functools.lru_cache(maxsize=4_096)  # asked for each link when the house is full
 def address_group(packed: bytes) -> bytes:
     """The network that a host stands in: /16 of IPv4, /32 of IPv6.
 
-    IPv6 that only wraps IPv4 (6to4, NAT64) counts as that. A private host is a group of its own:
-    nobody outside can have such addresses.
+    A private host is a group of its own: nobody outside can have such addresses.
     """
-    address = ip_address(packed)
+    address = _meant(packed)
     if not address.is_global:
         return b"p" + packed
+    return (b"4" + address.packed[:2]) if address.version == 4 else (b"6" + address.packed[:4])
+
+
+def _meant(packed: bytes) -> IPv4Address | IPv6Address:
+    """The address; of IPv6 that only wraps IPv4 (6to4, NAT64) that one.
+
+    Versions of Python do not agree on whether 6to4 itself is global.
+    """
+    address = ip_address(packed)
     if isinstance(address, IPv6Address):
         if address.sixtofour is not None:
-            address = address.sixtofour
-        elif address in _NAT64:
-            address = IPv4Address(address.packed[-IPV4_BYTES:])
-    return (b"4" + address.packed[:2]) if address.version == 4 else (b"6" + address.packed[:4])
+            return address.sixtofour
+        if address in _NAT64:
+            return IPv4Address(packed[-IPV4_BYTES:])
+    return address
