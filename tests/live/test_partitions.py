@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -284,18 +284,28 @@ class PartitionTests(SynchronousTestCase):
         """Every node is linked with all others and has all of them in its active set."""
 
         def whole() -> bool:
-            return all(
-                len(self._call(number, "getpeerinfo")) == NODES - 1
-                and self._call(number, "getconsensusinfo")["avs"]["total_weight"] == sum(WEIGHTS)
-                for number in range(NODES)
-            )
+            return all(self._place(number) == (NODES - 1, sum(WEIGHTS)) for number in range(NODES))
 
-        self._wait("a whole network", whole)
+        self._wait("a whole network", whole, self._places)
 
-    def _wait(self, what: str, look: Any) -> None:
+    def _place(self, number: int) -> tuple[int, int]:
+        """How many links a node has, and the weight of its active set."""
+        active = self._call(number, "getconsensusinfo")["avs"]
+        return len(self._call(number, "getpeerinfo")), active["total_weight"]
+
+    def _places(self) -> str:
+        """What a network that does not come together looks like."""
+        return "; ".join(
+            f"node {number}: links and weight {self._place(number)}, "
+            f"banned {self._call(number, 'listbanned')}"
+            for number in range(NODES)
+        )
+
+    def _wait(self, what: str, look: Any, tell: Callable[[], str] = str) -> None:
         deadline = time.monotonic() + SETTLE_S
         while not look():
-            self.assertLess(time.monotonic(), deadline, what)
+            if time.monotonic() > deadline:
+                self.fail(f"{what}: {tell()}")
             time.sleep(POLL_S)
 
     def _call(self, number: int, method: str, params: Sequence[object] = ()) -> Any:
