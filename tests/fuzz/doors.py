@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
-from tests.rpc.http import LOGIN, Client
+from tests.rpc.http import UPGRADE, Client
 from timecoin.crypto.keys import SigningKey
 from timecoin.p2p.framing import Frame, FrameBuffer, FrameError
 from timecoin.p2p.session import Close, LocalEnd, Session, State
@@ -28,19 +28,6 @@ LONG_S = 3_600.0
 BLOCKS = Topic("blocks")
 CHAIN_ID = bytes(12)
 ALICE, BOB = b"\xa1" * 32, b"\xb0" * 32
-UPGRADE = b"\r\n".join(
-    [
-        b"GET /ws HTTP/1.1",
-        b"Host: localhost",
-        b"Authorization: " + LOGIN,
-        b"Connection: Upgrade",
-        b"Upgrade: websocket",
-        b"Sec-WebSocket-Version: 13",
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        b"",
-        b"",
-    ]
-)
 
 
 class Methods:

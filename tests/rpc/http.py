@@ -14,6 +14,20 @@ from twisted.python.failure import Failure
 from timecoin.rpc.connection import BoundedSite
 
 LOGIN = b"Basic " + base64.b64encode(b"alice:right")
+UPGRADE = b"\r\n".join(
+    [
+        b"GET /ws HTTP/1.1",
+        b"Host: localhost",
+        b"Authorization: " + LOGIN,
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"",
+        b"",
+    ]
+)
+"""Asks for a WebSocket; the key is that of RFC 6455, section 1.3."""
 
 
 @dataclass(frozen=True, slots=True)

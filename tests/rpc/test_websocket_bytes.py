@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rpc.http import LOGIN, Client
+from tests.rpc.http import UPGRADE, Client
 from timecoin.params import Network
 from timecoin.rpc.auth import Gate, Login, Logins
 from timecoin.rpc.connection import ConnectionLimits
@@ -55,16 +55,7 @@ class NoiseTests(SynchronousTestCase):
     def enter(self) -> tuple[Client, bytes]:
         """A client inside, and the answer to its upgrade."""
         client = Client(self.site)
-        lines = [
-            b"GET /ws HTTP/1.1",
-            b"Host: localhost",
-            b"Authorization: " + LOGIN,
-            b"Connection: Upgrade",
-            b"Upgrade: websocket",
-            b"Sec-WebSocket-Version: 13",
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",  # RFC 6455, section 1.3
-        ]
-        client.send(b"\r\n".join([*lines, b"", b""]))
+        client.send(UPGRADE)
         answer = client.transport.value()
         client.transport.clear()
         return client, answer

@@ -14,8 +14,7 @@ from timecoin.node.wiring import observe
 from timecoin.params import UNITS_PER_TIME
 from timecoin.quorum.certificate import check_precommit_certificate
 from timecoin.quorum.snapshots import block_snapshots
-from timecoin.sim.behaviour import Faulty
-from timecoin.sim.byzantine import Byzantine
+from timecoin.sim.corruption import corrupt
 from timecoin.sim.invariants import Invariants
 from timecoin.sim.stakes import Owners
 from timecoin.sim.world import SimNode, World, WorldSettings
@@ -243,20 +242,8 @@ class MixedTiersRun:
         )
 
     def _corrupt(self) -> None:
-        world = self.world
-        number_of = {node.node_id: node.number for node in world.nodes}
         for number, name in self.faults.items():
-            node = world.nodes[number]
-            others = [other.voting_key.public for other in world.nodes if other is not node]
-            faulty = Faulty(
-                key=node.voting_key,
-                chain_id=world.genesis.chain_id,
-                slot_ms=world.settings.slot_ms,
-                rng=world.rng(f"byzantine/{number}"),
-                others=others,
-                in_second_half=lambda peer: number_of[peer] % 2 == 1,
-            )
-            world.network.tampers[node.node_id] = Byzantine(faulty, (name,))
+            corrupt(self.world, self.world.nodes[number], name)
             self.events["corrupted"] += 1
 
     # what must hold

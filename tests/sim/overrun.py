@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from timecoin.sim.behaviour import Faulty
-from timecoin.sim.byzantine import Byzantine
+from timecoin.sim import corruption
 from timecoin.sim.world import SimNode, World, WorldSettings
 
 NODES = 4
@@ -13,16 +12,7 @@ FIRST_SLOT_S = 12
 
 def corrupt(world: World, node: SimNode, *names: str) -> None:
     """From now on ``node`` has the faults ``names``; half of the others are nodes 2 and 3."""
-    number_of = {item.node_id: item.number for item in world.nodes}
-    faulty = Faulty(
-        key=node.voting_key,
-        chain_id=world.genesis.chain_id,
-        slot_ms=world.settings.slot_ms,
-        rng=world.rng(f"byzantine/{node.number}"),
-        others=[other.voting_key.public for other in world.nodes if other is not node],
-        in_second_half=lambda peer: number_of[peer] >= NODES // 2,
-    )
-    world.network.tampers[node.node_id] = Byzantine(faulty, names)
+    corruption.corrupt(world, node, *names, in_second_half=lambda number: number >= NODES // 2)
 
 
 class Overrun:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.params import UNITS_PER_TIME
-from timecoin.sim.behaviour import Faulty
-from timecoin.sim.byzantine import Byzantine
+from timecoin.sim.corruption import corrupt
 from timecoin.sim.invariants import Invariants
 from timecoin.sim.stakes import Owners
-from timecoin.sim.world import SimNode, World, WorldSettings
+from timecoin.sim.world import World, WorldSettings
 
 SLOT_S = 10
 FAULTS = ("equivocate-votes", "equivocate-proposals")
@@ -35,7 +34,7 @@ class EquivocatorTests(SynchronousTestCase):
         faulty = sum(weights[key] for key in keys)
         self.assertEqual((faulty, sum(weights.values())), (200, 610), "just under a third")
         for node in culprits:
-            self.corrupt(world, node)
+            corrupt(world, node, *FAULTS)
         start = first.running.chain.tip_height
         txids = []
         for _ in range(10):
@@ -54,16 +53,3 @@ class EquivocatorTests(SynchronousTestCase):
         world.run(2 * SLOT_S)
         self.assertEqual(set(txids) - set(world.final_txids()), set())
         invariants.check_end()
-
-    def corrupt(self, world: World, node: SimNode) -> None:
-        """From now on ``node`` signs two things where it may sign one."""
-        number_of = {item.node_id: item.number for item in world.nodes}
-        faulty = Faulty(
-            key=node.voting_key,
-            chain_id=world.genesis.chain_id,
-            slot_ms=world.settings.slot_ms,
-            rng=world.rng(f"byzantine/{node.number}"),
-            others=[other.voting_key.public for other in world.nodes if other is not node],
-            in_second_half=lambda peer: number_of[peer] % 2 == 1,
-        )
-        world.network.tampers[node.node_id] = Byzantine(faulty, FAULTS)

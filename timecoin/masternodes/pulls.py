@@ -6,12 +6,13 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from timecoin.masternodes.book import Level
+from timecoin.recent import Recent
 
 MAX_PULLS = 8_192
 """Heartbeats asked for at a time."""
 MAX_PULLS_PER_PEER = 2_048
 MAX_SEEN = 20_000
-"""Heartbeats that came lately and need not come again; the older half is forgotten at a time."""
+"""Heartbeats that came lately and need not come again."""
 
 
 @dataclass(slots=True)
@@ -35,16 +36,14 @@ class Pulls:
         """``patience_ms``: a peer that does not deliver in this time is followed by the next."""
         self._patience_ms = patience_ms
         self._pulls: dict[tuple[bytes, Level], _Pull] = {}
-        self._seen: dict[bytes, Level] = {}
-        self._seen_before: dict[bytes, Level] = {}
+        self._seen: Recent[bytes, Level] = Recent(MAX_SEEN)
 
     def __len__(self) -> int:
         return len(self._pulls)
 
     def is_seen(self, name: bytes, level: Level) -> bool:
         """Whether it came lately, and may have been refused or replaced since."""
-        known = self._seen.get(name, Level.NOTHING), self._seen_before.get(name, Level.NOTHING)
-        return max(known) >= level
+        return (self._seen.find(name) or Level.NOTHING) >= level
 
     def count(self, peer: bytes) -> int:
         """How many ``peer`` is to deliver."""
@@ -63,9 +62,7 @@ class Pulls:
 
     def end(self, name: bytes, level: Level) -> dict[bytes, Level]:
         """It has come; who else has told of it, and how much they have."""
-        if len(self._seen) >= MAX_SEEN // 2:
-            self._seen, self._seen_before = {}, self._seen
-        self._seen[name] = max(level, self._seen.get(name, Level.NOTHING))
+        self._seen.put(name, max(level, self._seen.find(name) or Level.NOTHING))
         told: dict[bytes, Level] = {}
         for ended in (Level.HEARD, Level.VERIFIED)[:level]:
             pull = self._pulls.pop((name, ended), None)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from timecoin.ledger.transaction import Outpoint, Transaction
-from timecoin.sim.behaviour import Faulty
 from timecoin.sim.broken import InvariantBroken
-from timecoin.sim.byzantine import Byzantine
+from timecoin.sim.corruption import corrupt
 from timecoin.sim.faults import Faults
 from timecoin.sim.invariants import Invariants
 from timecoin.sim.profiles import Plan
@@ -112,7 +111,7 @@ class _Run:
         """All of it; the number of slots that healing took."""
         world, plan = self.world, self._plan
         for number, names in plan.behaviours:
-            world.network.tampers[world.nodes[number].node_id] = self._byzantine(number, names)
+            corrupt(world, world.nodes[number], *names)
         world.start()
         self._faults.schedule(plan.faults)
         end_ms = world.now_ms() + plan.minutes * MINUTE_MS
@@ -140,23 +139,6 @@ class _Run:
             raise
         except Exception as error:
             raise InvariantBroken(f"a node raised {type(error).__name__}: {error}") from error
-
-    def _byzantine(self, number: int, names: tuple[str, ...]) -> Byzantine:
-        world = self.world
-        node = world.nodes[number]
-        number_of = {item.node_id: item.number for item in world.nodes}
-        others = [item.voting_key.public for item in world.nodes if item is not node]
-        return Byzantine(
-            Faulty(
-                key=node.voting_key,
-                chain_id=world.genesis.chain_id,
-                slot_ms=world.settings.slot_ms,
-                rng=world.rng(f"byzantine/{number}"),
-                others=others,
-                in_second_half=lambda peer: number_of[peer] % 2 == 1,
-            ),
-            names,
-        )
 
     def _pay(self) -> None:
         up = [node.number for node in self.honest if node.node is not None]
