@@ -21,10 +21,9 @@ from random import Random
 
 from timecoin.codec import encode
 from timecoin.crypto.keys import SigningKey, VerifiedCache
-from timecoin.machine import LinkUp, Received, Send, StartTimer, TimerFired
+from timecoin.machine import LinkUp, Received, Send, Start, StartTimer, TimerFired
 from timecoin.masternodes.active_set import ActiveSet, Member, Tier
 from timecoin.masternodes.changes import Join, Leave
-from timecoin.masternodes.events import Start
 from timecoin.masternodes.heartbeat import witnesses
 from timecoin.masternodes.machine import Masternodes
 from timecoin.masternodes.own import OwnMasternode

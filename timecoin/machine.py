@@ -1,4 +1,4 @@
-"""What a protocol machine may ask of the world.
+"""What a protocol machine may ask of the world, and what every machine may hear.
 
 A machine takes an event and the time, changes its own state and returns effects; it touches
 nothing else (docs/architecture.rst, "One core, two clocks"). The driver carries effects out in
@@ -128,6 +128,30 @@ class LinkDown:
     """A peer link is gone."""
 
     peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The journal's rows (table, key, value) of this node's last life; the first event of all."""
+
+    rows: tuple[tuple[str, bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin: everything that was restored is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTip:
+    """A block was connected, decided here or fetched from peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpChanged:
+    """Whether this node is behind its peers: one that catches up does not vote (PROTOCOL 8)."""
+
+    active: bool
 
 
 class Machine(Protocol):

@@ -20,7 +20,6 @@ from tests.consensus.fakes import (
 )
 from tests.consensus.test_votes import ballot
 from timecoin.codec import Wire
-from timecoin.consensus import events
 from timecoin.consensus.machine import Consensus, ConsensusView
 from timecoin.consensus.messages import BlockVote, CandidateMessage, Proposal, candidate_statement
 from timecoin.consensus.ports import Ports
@@ -38,8 +37,10 @@ from timecoin.machine import (
     LinkUp,
     Received,
     Record,
+    Restore,
     Send,
     Spread,
+    Start,
     StartTimer,
     TimerFired,
 )
@@ -92,8 +93,8 @@ class Desk:
         """A new life, restored and started."""
         self.boot()
         rows = tuple((table, key, value) for (table, key), value in self.rows.items())
-        self.do(events.Restore(rows))
-        return self.do(events.Start())
+        self.do(Restore(rows))
+        return self.do(Start())
 
     def do(self, event: object) -> list[Effect]:
         """Hand over ``event``; records go into ``rows``, all effects are remembered."""
@@ -114,7 +115,7 @@ class Desk:
         """Start in the first slot, linked to all; the candidates of ``standing`` are known."""
         for index in range(1, self.count):
             self.do(LinkUp(peer(index), signing_key(index).public))
-        self.do(events.Start())
+        self.do(Start())
         for index in standing:
             self.hear(index, self.candidate(index))
 

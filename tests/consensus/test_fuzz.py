@@ -19,15 +19,16 @@ from tests.consensus.desk import (
 from tests.consensus.fakes import SLOT_MS, payment, signing_key
 from tests.consensus.world import World
 from timecoin.codec import encode
-from timecoin.consensus import events
 from timecoin.consensus.journal import vote_key
 from timecoin.consensus.messages import BlockVote, Votes
 from timecoin.consensus.timeouts import Timeout
 from timecoin.ledger.block import Block
 from timecoin.machine import (
     Broadcast,
+    CatchUpChanged,
     LinkDown,
     LinkUp,
+    NewTip,
     Received,
     Send,
     Spread,
@@ -100,13 +101,13 @@ class Fuzz(SynchronousTestCase):
                             TimerFired(("retransmit", desk.height)),
                             LinkUp(peer(index), signing_key(index).public),
                             LinkDown(peer(index)),
-                            events.NewTip(),
+                            NewTip(),
                             BodiesFetched(()),
                         ]
                     )
                 )
             case 11:
-                return events.CatchUpChanged(draw(st.booleans()))
+                return CatchUpChanged(draw(st.booleans()))
         return None
 
 

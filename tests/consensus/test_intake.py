@@ -14,6 +14,7 @@ from tests.consensus.desk import (
 from tests.consensus.fakes import signing_key, verify
 from timecoin.consensus import early, events
 from timecoin.consensus.messages import CandidateMessage, Votes, candidate_statement
+from timecoin.machine import NewTip
 from timecoin.quorum.evidence import check_evidence
 from timecoin.quorum.statement import NIL, VoteKind
 from timecoin.signal import Signal
@@ -94,7 +95,7 @@ class BadInput(SynchronousTestCase):
         for index, vote in zip((1, 2), votes, strict=True):
             self.assertEqual(desk.hear(index, vote), [])
         desk.chain.commit(block, desk.quorum(block.hash, kind=PRECOMMIT))
-        desk.do(events.NewTip())
+        desk.do(NewTip())
         self.assertEqual((desk.view.height, desk.view.round), (2, 4))
 
     def test_equivocating_vote_is_reported_once(self) -> None:

@@ -18,12 +18,7 @@ from timecoin.consensus import events
 from timecoin.consensus.journal import read_rows
 from timecoin.consensus.messages import CandidateMessage, Proposal, Votes
 from timecoin.consensus.timeouts import Timeout
-from timecoin.machine import (
-    LinkUp,
-    Record,
-    Spread,
-    TimerFired,
-)
+from timecoin.machine import CatchUpChanged, LinkUp, NewTip, Record, Spread, Start, TimerFired
 from timecoin.quorum.certificate import check_precommit_certificate, check_prepare_quorum
 from timecoin.quorum.statement import NIL, VoteKind
 
@@ -34,7 +29,7 @@ class Slots(SynchronousTestCase):
     def test_waits_for_a_slot_after_the_parents(self) -> None:
         desk = Desk()
         desk.now_ms = desk.chain.tip.slot_time + 4_000
-        effects = desk.do(events.Start())
+        effects = desk.do(Start())
         self.assertEqual(timers(effects), {("slot", 1): SLOT_MS - 4_000})
         self.assertEqual(broadcasts(effects), [])
         self.assertEqual(desk.view.step, "wait")
@@ -52,7 +47,7 @@ class Slots(SynchronousTestCase):
     def test_a_slot_that_began_long_ago_still_gets_its_collection_delay(self) -> None:
         desk = Desk()
         desk.now_ms += 3 * SLOT_MS + 123
-        effects = desk.do(events.Start())
+        effects = desk.do(Start())
         slot = desk.first_slot + 3
         self.assertEqual(timers(effects)["collect", 1, slot], TIMING.collection_delay_ms)
         self.assertEqual(timers(effects)["slot", 1], SLOT_MS - 123)
@@ -127,7 +122,7 @@ class NewTips(SynchronousTestCase):
         effects = desk.do(TimerFired(("collect", 1, desk.first_slot)))
         self.assertEqual(desk.view.height, 2)
         self.assertEqual(votes_in(effects), [])
-        self.assertEqual(desk.do(events.NewTip()), [])
+        self.assertEqual(desk.do(NewTip()), [])
 
 
 class Proposing(SynchronousTestCase):
@@ -166,7 +161,7 @@ class Proposing(SynchronousTestCase):
         assert isinstance(decided, events.Decided)
         desk.chain.commit(decided.checked.block, decided.certificate)
         ahead = desk.chain.blocks[0].header.timestamp_ms
-        desk.do(events.NewTip())
+        desk.do(NewTip())
         desk.now_ms = ahead - 5_000  # the clock was set back, the slot timer fires anyhow
         desk.do(TimerFired(("slot", 2)))
         desk.now_ms = (desk.first_slot + 1) * SLOT_MS
@@ -254,7 +249,7 @@ class Links(SynchronousTestCase):
     def test_nothing_is_sent_again_before_the_slot_begins(self) -> None:
         desk = Desk()
         desk.now_ms -= 5_000
-        desk.do(events.Start())
+        desk.do(Start())
         self.assertNotIn(("retransmit", 1), timers(desk.effects))
 
 
@@ -293,7 +288,7 @@ class ClockTests(SynchronousTestCase):
 class CatchingUp(SynchronousTestCase):
     def test_does_not_vote_nor_stand(self) -> None:
         desk = Desk()
-        desk.do(events.CatchUpChanged(True))
+        desk.do(CatchUpChanged(True))
         desk.start(1, 2, 3)
         desk.collect()
         desk.expire(Timeout.PROPOSE)
@@ -302,7 +297,7 @@ class CatchingUp(SynchronousTestCase):
         own = [m for m in broadcasts(desk.effects) if isinstance(m, CandidateMessage)]
         self.assertNotIn(desk.candidate(0), own)
         self.assertFalse(desk.view.voting)
-        effects = desk.do(events.CatchUpChanged(False))
+        effects = desk.do(CatchUpChanged(False))
         self.assertEqual(votes_in(effects), [NIL])
         self.assertIn(desk.candidate(0), broadcasts(effects))
 

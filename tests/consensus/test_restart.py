@@ -17,9 +17,7 @@ from timecoin.consensus import events, machine
 from timecoin.consensus.journal import JournalError, vote_key
 from timecoin.consensus.messages import Proposal, Votes
 from timecoin.consensus.timeouts import Timeout
-from timecoin.machine import (
-    TimerFired,
-)
+from timecoin.machine import NewTip, TimerFired
 from timecoin.quorum.statement import NIL, VoteKind
 
 PREPARE, PRECOMMIT = VoteKind.PREPARE, VoteKind.PRECOMMIT
@@ -120,7 +118,7 @@ class Restarting(SynchronousTestCase):
                 desk.rows = before
                 desk.restart()  # crashed before the clearing was written
             else:
-                desk.do(events.NewTip())
+                desk.do(NewTip())
             self.assertEqual(desk.view.height, 2)
             self.assertIsNone(desk.view.locked)
             self.assertEqual({key[:1] for _, key in desk.rows}, set(b_of("vs")))

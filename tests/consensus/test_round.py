@@ -16,10 +16,7 @@ from timecoin.codec import encode
 from timecoin.consensus import events
 from timecoin.consensus.messages import Proposal
 from timecoin.consensus.timeouts import Timeout, delay_ms
-from timecoin.machine import (
-    StopTimer,
-    TimerFired,
-)
+from timecoin.machine import Start, StopTimer, TimerFired
 from timecoin.quorum.certificate import check_prepare_quorum
 from timecoin.quorum.statement import NIL, VoteKind
 
@@ -100,7 +97,7 @@ class Rounds(SynchronousTestCase):
     def test_more_than_a_third_in_round_0_ends_the_wait(self) -> None:
         desk = Desk()
         desk.now_ms = desk.chain.tip.slot_time + 9_000
-        desk.do(events.Start())
+        desk.do(Start())
         desk.hear(1, desk.vote(1, NIL))
         self.assertEqual(desk.view.round, -1)
         desk.hear(2, desk.vote(2, NIL))

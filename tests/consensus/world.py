@@ -40,10 +40,13 @@ from timecoin.machine import (
     Emit,
     LinkDown,
     LinkUp,
+    NewTip,
     Received,
     Record,
+    Restore,
     Send,
     Spread,
+    Start,
     StartTimer,
     StopTimer,
     TimerFired,
@@ -154,8 +157,8 @@ class World:
         )
         peer.machine = Consensus(settings, ports, identity)
         rows = tuple((table, key, value) for (table, key), value in sorted(peer.rows.items()))
-        self.deliver(peer, events.Restore(rows))
-        self.deliver(peer, events.Start())
+        self.deliver(peer, Restore(rows))
+        self.deliver(peer, Start())
         for other in self.peers:
             if other is not peer and other.machine is not None and self._linked(peer, other):
                 self._link(peer, other)
@@ -274,7 +277,7 @@ class World:
                 peer.bodies.update((tx.wtxid, tx) for tx in checked.transactions)
                 archived = {tx.txid for tx in checked.transactions}
                 peer.archive.pool = [tx for tx in peer.archive.pool if tx.txid not in archived]
-                self.deliver(peer, events.NewTip())
+                self.deliver(peer, NewTip())
             case BodiesWanted(_, wtxids):
                 self.at(self.rng.randint(20, 100), lambda: self._fetch(peer, wtxids))
 
@@ -294,7 +297,7 @@ class World:
             if peer.machine is not None and ahead and self._linked(peer, other):
                 block, certificate = other.chain.blocks[height], other.chain.certificates[height]
                 peer.chain.commit(block, certificate)
-                self.deliver(peer, events.NewTip())
+                self.deliver(peer, NewTip())
         self.at(SYNC_MS, lambda: self._sync(peer))
 
     # The network.

@@ -12,7 +12,10 @@ from tests.quorum.proofs import signed_twice, voted_twice
 from timecoin.codec import CodecError
 from timecoin.crypto.keys import verify
 from timecoin.evidence import machine
-from timecoin.evidence.events import EvidenceHeld, NewTip, Restore, Witnessed
+from timecoin.evidence.events import (
+    EvidenceHeld,
+    Witnessed,
+)
 from timecoin.evidence.machine import (
     FORGED_POINTS,
     GRACE_BLOCKS,
@@ -20,7 +23,18 @@ from timecoin.evidence.machine import (
     TABLE,
     EvidencePool,
 )
-from timecoin.machine import Blame, Broadcast, Effect, Emit, LinkUp, Received, Record, Send
+from timecoin.machine import (
+    Blame,
+    Broadcast,
+    Effect,
+    Emit,
+    LinkUp,
+    NewTip,
+    Received,
+    Record,
+    Restore,
+    Send,
+)
 from timecoin.masternodes.active_set import ActiveSet, Departed
 from timecoin.quorum.evidence import Evidence, decode_evidence
 

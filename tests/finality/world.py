@@ -15,10 +15,8 @@ from timecoin.codec import Wire, decode, encode
 from timecoin.crypto.hashing import blake3_256, hash160
 from timecoin.crypto.keys import SigningKey, VerifiedCache
 from timecoin.finality.events import (
-    CatchUpChanged,
     Connected,
     EmergencyRaised,
-    Restore,
     Status,
     StatusChanged,
     Submitted,
@@ -34,12 +32,14 @@ from timecoin.ledger.utxo import Utxo
 from timecoin.machine import (
     Blame,
     Broadcast,
+    CatchUpChanged,
     Effect,
     Emit,
     LinkDown,
     LinkUp,
     Received,
     Record,
+    Restore,
     Send,
     Spread,
     StartTimer,

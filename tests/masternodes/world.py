@@ -14,20 +14,25 @@ from timecoin.ledger.transaction import Transaction, TxInput, TxOutput
 from timecoin.machine import (
     Blame,
     Broadcast,
+    CatchUpChanged,
     Effect,
     Emit,
     LinkDown,
     LinkUp,
     Received,
     Record,
+    Restore,
     Send,
+    Start,
     StartTimer,
     StopTimer,
     TimerFired,
 )
 from timecoin.masternodes.active_set import ActiveSet, Member, Tier
 from timecoin.masternodes.changes import Join, Leave
-from timecoin.masternodes.events import CatchUpChanged, Connected, Restore, Start
+from timecoin.masternodes.events import (
+    Connected,
+)
 from timecoin.masternodes.machine import Masternodes
 from timecoin.masternodes.own import OwnMasternode
 from timecoin.params import HeartbeatTiming

@@ -16,7 +16,7 @@ from timecoin.chain import history as chain_history
 from timecoin.chain import pastset
 from timecoin.chain.commit import Chain
 from timecoin.codec import Wire
-from timecoin.machine import Received, TimerFired
+from timecoin.machine import NewTip, Received, TimerFired
 from timecoin.mempool.exchange import BodiesWanted
 from timecoin.store import keys
 from timecoin.store.chainstore import EngineChainStore
@@ -25,7 +25,9 @@ from timecoin.store.memory import MemoryEngine
 from timecoin.store.reindex import reindex
 from timecoin.sync import behind, serve
 from timecoin.sync import coins as sync_coins
-from timecoin.sync.events import HistorySynced, NewTip
+from timecoin.sync.events import (
+    HistorySynced,
+)
 from timecoin.sync.messages import Bodies, GetBodies, TipAnnounce
 
 NET = Net(owners=6)

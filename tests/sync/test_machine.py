@@ -14,13 +14,17 @@ from tests.sync.desk import Desk, Rewrite, World
 from timecoin.chain.commit import Chain, ForkFound
 from timecoin.chain.headers import CertifiedHeader
 from timecoin.codec import Wire
-from timecoin.machine import LinkUp, Received, TimerFired
+from timecoin.machine import LinkUp, NewTip, Received, TimerFired
 from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.store.memory import MemoryEngine
 from timecoin.sync import bodies as sync_bodies
 from timecoin.sync import headers as sync_headers
 from timecoin.sync import serve
-from timecoin.sync.events import BlockSynced, HeadersStored, HistoryRefused, NewTip
+from timecoin.sync.events import (
+    BlockSynced,
+    HeadersStored,
+    HistoryRefused,
+)
 from timecoin.sync.messages import BlockBody, Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
 from timecoin.sync.peers import Peers
 from timecoin.sync.requests import KEPT_LATE, Purpose, Requests

@@ -15,30 +15,6 @@ from timecoin.signal import Signal
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
-    """The journal's rows (table, key, value) of this node's last life; comes before Start."""
-
-    rows: tuple[tuple[str, bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Begin with the height after the tip."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewTip:
-    """A block was connected, decided here or fetched from peers."""
-
-
-@dataclass(frozen=True, slots=True)
-class CatchUpChanged:
-    """Whether this node is behind its peers: one that catches up does not vote (PROTOCOL 8)."""
-
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ClockJudged:
     """Whether this node's clock agrees with its peers': one that is off does not propose."""
 

@@ -31,11 +31,14 @@ from timecoin.consensus.timeouts import Timeout
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import (
     Broadcast,
+    CatchUpChanged,
     Effect,
     LinkDown,
     LinkUp,
     Received,
+    Restore,
     Send,
+    Start,
     TimerFired,
 )
 from timecoin.quorum.statement import NIL, VoteKind
@@ -83,7 +86,7 @@ class Consensus:
     def handle(self, event: object, now_ms: int) -> list[Effect]:
         """Take one event at Unix time ``now_ms``; return what is to be done."""
         match event:
-            case events.Restore(rows):
+            case Restore(rows):
                 self._restore(rows)
                 return []
             case LinkDown(peer):
@@ -94,11 +97,11 @@ class Consensus:
                 return []
             case LinkUp(peer, masternode):
                 self._seat.links[peer] = masternode
-            case events.CatchUpChanged(active):
+            case CatchUpChanged(active):
                 self._seat.catching_up = active
             case events.ClockJudged(sound):
                 self._seat.clock_is_sound = sound
-        started = self._agreement is not None or isinstance(event, events.Start)
+        started = self._agreement is not None or isinstance(event, Start)
         if not started:
             return []
         # The tip may have moved although the event that says so is still in the queue.
@@ -127,7 +130,7 @@ class Consensus:
                 self._timer(agreement, name, now_ms)
             case LinkUp(peer, _):
                 agreement.out.extend(Send(peer, m) for m in resend.for_new_link(agreement))
-            case events.CatchUpChanged(False):
+            case CatchUpChanged(False):
                 agreement.announce(now_ms)
         return self._finish(agreement, now_ms)
 

@@ -11,22 +11,10 @@ from timecoin.signal import Signal
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
-    """The journal's rows (table, key, value) of this node's last life; the first event of all."""
-
-    rows: tuple[tuple[str, bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Witnessed:
     """This node has seen both signatures itself."""
 
     evidence: Evidence
-
-
-@dataclass(frozen=True, slots=True)
-class NewTip:
-    """A block was connected."""
 
 
 # Signals.

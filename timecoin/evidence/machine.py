@@ -9,9 +9,23 @@ longer be punished for it.
 from __future__ import annotations
 
 from timecoin.crypto.keys import Verify
-from timecoin.evidence.events import EvidenceHeld, NewTip, Restore, Witnessed
+from timecoin.evidence.events import (
+    EvidenceHeld,
+    Witnessed,
+)
 from timecoin.evidence.ports import EvidenceChain
-from timecoin.machine import Blame, Broadcast, Effect, Emit, LinkUp, Received, Record, Send
+from timecoin.machine import (
+    Blame,
+    Broadcast,
+    Effect,
+    Emit,
+    LinkUp,
+    NewTip,
+    Received,
+    Record,
+    Restore,
+    Send,
+)
 from timecoin.masternodes.jailing import is_punishable
 from timecoin.quorum.evidence import (
     Evidence,

@@ -68,20 +68,6 @@ class Connected:
     transactions: tuple[Transaction, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CatchUpChanged:
-    """Whether this node is behind its peers: one that catches up does not vote (PROTOCOL 8)."""
-
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """The journal's rows (table, key, value) of this node's last life; the first event of all."""
-
-    rows: tuple[tuple[str, bytes, bytes], ...]
-
-
 # Signals.
 
 

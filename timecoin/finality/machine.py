@@ -17,7 +17,11 @@ from timecoin.finality.committee import Committee
 from timecoin.finality.context import Context, Requests
 from timecoin.finality.custody import FETCH, REPEAT
 from timecoin.finality.emergency import Emergency
-from timecoin.finality.events import CatchUpChanged, Connected, Restore, Submitted, TxStatus
+from timecoin.finality.events import (
+    Connected,
+    Submitted,
+    TxStatus,
+)
 from timecoin.finality.handover import is_entry_node
 from timecoin.finality.intake import CONTEXTUAL
 from timecoin.finality.messages import (
@@ -43,11 +47,13 @@ from timecoin.ledger.block import Block
 from timecoin.ledger.transaction import Transaction
 from timecoin.machine import (
     Blame,
+    CatchUpChanged,
     Effect,
     LinkDown,
     LinkUp,
     Received,
     Record,
+    Restore,
     Send,
     Spread,
     StartTimer,

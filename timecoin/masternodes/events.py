@@ -12,29 +12,10 @@ from timecoin.signal import Signal
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
-    """The journal's rows (table, key, value) of this node's last life; comes before Start."""
-
-    rows: tuple[tuple[str, bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Begin to send heartbeats and to listen for those of others."""
-
-
-@dataclass(frozen=True, slots=True)
 class Connected:
     """A block is the new tip."""
 
     block: Block
-
-
-@dataclass(frozen=True, slots=True)
-class CatchUpChanged:
-    """Whether this node is behind its peers."""
-
-    active: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,15 @@ from random import Random
 from timecoin.crypto.keys import Verify
 from timecoin.machine import (
     Blame,
+    CatchUpChanged,
     Effect,
     Emit,
     LinkDown,
     LinkUp,
     Received,
+    Restore,
     Send,
+    Start,
     StartTimer,
     TimerFired,
 )
@@ -29,14 +32,11 @@ from timecoin.masternodes.circulation import Circulation
 from timecoin.masternodes.clock import is_sound, median_offset_ms
 from timecoin.masternodes.early import EarlyBeats
 from timecoin.masternodes.events import (
-    CatchUpChanged,
     ClockChanged,
     Connected,
     JoinWith,
     MasternodeAwake,
     MasternodeSilent,
-    Restore,
-    Start,
     SubmitLeave,
 )
 from timecoin.masternodes.heartbeat import (

@@ -13,12 +13,10 @@ from timecoin.chain.loading import Loader
 from timecoin.chain.prune import Pruner
 from timecoin.chain.registry import Registry
 from timecoin.chain.views import ChainViews
-from timecoin.consensus import events as consensus_events
 from timecoin.consensus.machine import Consensus
 from timecoin.consensus.ports import Ports
 from timecoin.consensus.seat import ConsensusSettings, Identity
 from timecoin.driver import Driver
-from timecoin.evidence import events as evidence_events
 from timecoin.evidence.machine import EvidencePool
 from timecoin.finality import events as finality_events
 from timecoin.finality.machine import Finality
@@ -26,7 +24,7 @@ from timecoin.gossip.machine import Gossip
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.memo import SpendMemo
 from timecoin.ledger.transaction import Transaction
-from timecoin.machine import Machine
+from timecoin.machine import Machine, Restore, Start
 from timecoin.masternodes import events as masternode_events
 from timecoin.masternodes.changes import Leave
 from timecoin.masternodes.machine import Masternodes
@@ -196,12 +194,10 @@ class Node:
         rows = tuple(
             (table, key, value) for table in JOURNAL for key, value in self.journal.rows(table)
         )
-        self.driver.deliver(self.finality, finality_events.Restore(rows))
-        self.driver.deliver(self.evidence, evidence_events.Restore(rows))
-        self.driver.deliver(self.consensus, consensus_events.Restore(rows))
-        self.driver.deliver(self.masternodes, masternode_events.Restore(rows))
-        self.driver.deliver(self.consensus, consensus_events.Start())
-        self.driver.deliver(self.masternodes, masternode_events.Start())
+        for machine in (self.finality, self.evidence, self.consensus, self.masternodes):
+            self.driver.deliver(machine, Restore(rows))
+        for machine in (self.consensus, self.masternodes):
+            self.driver.deliver(machine, Start())
 
     def stop(self) -> None:
         """Stop all machines; nothing leaves the node any more."""

@@ -15,6 +15,7 @@ from timecoin.chain.loading import SetLoaded
 from timecoin.consensus import events as consensus_events
 from timecoin.evidence import events as evidence_events
 from timecoin.finality import events as finality_events
+from timecoin.machine import CatchUpChanged, NewTip
 from timecoin.masternodes import events as masternode_events
 from timecoin.mempool.exchange import BodiesFetched, BodiesWanted
 from timecoin.node.node import Node
@@ -46,9 +47,8 @@ def wire(node: Node, network: Network) -> None:
         if node.pruner is not None:
             node.pruner.connected(block.block.height)
         deliver(node.finality, finality_events.Connected(block.block, block.transactions))
-        deliver(node.consensus, consensus_events.NewTip())
-        deliver(node.sync, sync_events.NewTip())
-        deliver(node.evidence, evidence_events.NewTip())
+        for machine in (node.consensus, node.sync, node.evidence):
+            deliver(machine, NewTip())
         deliver(node.masternodes, masternode_events.Connected(block.block))
 
     def headers_synced(found: sync_events.HeadersSynced) -> None:
@@ -63,7 +63,7 @@ def wire(node: Node, network: Network) -> None:
         whole = node.loader.add(page.after, page.coins, page.last)
         if whole:
             network.set_height(node.chain.tip_height)
-            deliver(node.consensus, consensus_events.NewTip())
+            deliver(node.consensus, NewTip())
             signals.publish(SetLoaded(node.chain.tip_height))
         deliver(node.sync, sync_events.CoinsStored(whole))
 
@@ -85,9 +85,8 @@ def wire(node: Node, network: Network) -> None:
         deliver(node.exchange, bodies)
 
     def catching_up(change: sync_events.CatchingUp) -> None:
-        deliver(node.finality, finality_events.CatchUpChanged(change.active))
-        deliver(node.consensus, consensus_events.CatchUpChanged(change.active))
-        deliver(node.masternodes, masternode_events.CatchUpChanged(change.active))
+        for machine in (node.finality, node.consensus, node.masternodes):
+            deliver(machine, CatchUpChanged(change.active))
 
     def clock_changed(change: masternode_events.ClockChanged) -> None:
         deliver(node.consensus, consensus_events.ClockJudged(change.sound))

@@ -16,11 +16,6 @@ from timecoin.signal import Signal
 
 
 @dataclass(frozen=True, slots=True)
-class NewTip:
-    """A block was connected, decided here or fetched."""
-
-
-@dataclass(frozen=True, slots=True)
 class HeadersStored:
     """The headers that were made known last are at rest."""
 

@@ -21,6 +21,7 @@ from timecoin.machine import (
     Emit,
     LinkDown,
     LinkUp,
+    NewTip,
     Received,
     Send,
     StartTimer,
@@ -36,7 +37,6 @@ from timecoin.sync.events import (
     CoinsStored,
     HeadersStored,
     HistoryStored,
-    NewTip,
     SetBegun,
 )
 from timecoin.sync.headers import HeaderFetch
