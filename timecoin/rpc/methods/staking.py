@@ -194,7 +194,8 @@ class StakingMethods:
         keys = self._keys(None, None)
         member = self._desk.own_member()
         if member is not None and member.staked:
-            raise RpcError(INVALID_PARAMETER, "it has a stake that counts: masternodeunstake first")
+            tier = Tier(member.tier).name.lower()
+            raise RpcError(INVALID_PARAMETER, f"it is {tier} already: masternodeunstake first")
         payout_hash = self._hash(payout, "masternode payout")
         self._desk.join_free(payout_hash)
         return {
