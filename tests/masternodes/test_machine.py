@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.masternodes.world import CHAIN_ID, TIMING, Peer, World, key, member, set_of
+from tests.masternodes.world import CHAIN_ID, LATENCY_MS, TIMING, Peer, World, key, member, set_of
 from timecoin.codec import Wire, encode
 from timecoin.machine import Received
 from timecoin.masternodes.book import LEAST_FREE
@@ -27,10 +27,12 @@ from timecoin.masternodes.heartbeat import (
     sign_heartbeat,
     witnesses,
 )
+from timecoin.masternodes.machine import FIRST_WATCH_MS, WATCHES
 from timecoin.masternodes.messages import Beats, Leaves
 
 TTL = TIMING.ttl_ms
 INTERVAL = TIMING.interval_ms
+WATCH_MS = INTERVAL // WATCHES
 
 
 def removals(peer: Peer, now_ms: int) -> list[bytes]:
@@ -429,6 +431,19 @@ class JoinTests(SynchronousTestCase):
             (join,) = joins(world.peers[number], world.now_ms)
             self.assertEqual(join.pubkey, key(4).public)
             self.assertGreaterEqual(len(join.attested.attestations), 2)
+
+    def test_one_outside_is_heard_whenever_others_look_at_who_is_silent(self) -> None:
+        """The two have fixed intervals: what goes wrong once would go wrong every time."""
+        for phase_ms in range(0, WATCH_MS, LATENCY_MS):
+            world = World(3, more=1)
+            for peer in world.peers.values():
+                peer.chain.joinable.add(key(4).public)
+            world.boot()
+            world.catching_up(4, True)
+            world.run(FIRST_WATCH_MS + phase_ms)
+            world.catching_up(4, False)
+            world.run(TTL)
+            self.assertEqual(len(joins(world.peers[1], world.now_ms)), 1, phase_ms)
 
     def test_one_that_nobody_would_take_is_not_heard(self) -> None:
         world = World(3, more=1)

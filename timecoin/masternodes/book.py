@@ -225,11 +225,13 @@ class HeartbeatBook:
         return self._verify_entry(self._entries[gathering.heartbeat.pubkey], gathering)
 
     def forget(self, keep: Callable[[bytes], bool], now_ms: int) -> None:
-        """Drop the keys that ``keep`` does not name and that are not live."""
+        """Drop the keys that ``keep`` does not name, that are not live nor about to be."""
         gone = [
             pubkey
-            for pubkey in self._entries
-            if not keep(pubkey) and not self.is_live(pubkey, now_ms)
+            for pubkey, entry in self._entries.items()
+            if not keep(pubkey)
+            and not self.is_live(pubkey, now_ms)
+            and not self._may_be_verified(entry.gathering, now_ms)
         ]
         for pubkey in gone:
             entry = self._entries.pop(pubkey)
@@ -262,6 +264,12 @@ class HeartbeatBook:
             and timestamp >= found.timestamp + timing.interval_ms // 2
             for found in known
         )
+
+    def _may_be_verified(self, gathering: Gathering | None, now_ms: int) -> bool:
+        """Whether attestations to it can still come; it has the time until the next heartbeat."""
+        if gathering is None:
+            return False
+        return now_ms - gathering.heartbeat.timestamp <= self._timing.interval_ms
 
     def _has_room(self, join: Join | None, snapshot: ActiveSet) -> bool:
         """Whether one more joiner is listened to; who stakes nothing has little room."""
