@@ -222,18 +222,21 @@ class RefusalTests(SiteTestCase):
             self.assertEqual([answer.status for answer in client.answers()], [400], head)
             self.assertTrue(client.closed)
 
-    def test_what_is_no_text(self) -> None:
+    def test_what_is_no_text_or_no_name(self) -> None:
         """Refused before the routes, which would log a traceback for anybody."""
         for request in (
             b"GET /%ff HTTP/1.1\r\nHost: x\r\n\r\n",
             b"GET /rpc\xff HTTP/1.1\r\nHost: x\r\n\r\n",
             b"P\xc0ST /rpc HTTP/1.1\r\nHost: x\r\n\r\n",
             b"GET /status HTTP/1.1\r\nHost: \xc0\r\n\r\n",
+            b"GET /status HTTP/1.1\r\nHost: a..b\r\n\r\n",
+            b"GET /status HTTP/1.1\r\nHost: " + 64 * b"x" + b":80\r\n\r\n",
         ):
             client = Client(self.site)
             client.send(request)
             self.assertEqual([answer.status for answer in client.answers()], [400], request)
             self.assertEqual(self.flushLoggedErrors(), [], request)
+            client.leave()
 
     @given(st.binary(max_size=100))
     def test_any_bytes(self, data: bytes) -> None:

@@ -51,8 +51,8 @@ class ConnectionLimits:
 class BoundedRequest(Request):
     """A request whose body is refused with 413 as soon as it is known to be too large.
 
-    One whose method, path or host is no text is refused with 400: the routes behind would log a
-    traceback of it, for any stranger.
+    One whose method or path is no text, or whose host is no name, is refused with 400: the routes
+    behind would log a traceback of it, for any stranger.
     """
 
     _received_bytes = 0
@@ -80,7 +80,8 @@ class BoundedRequest(Request):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The request is complete: serve it, unless it has been refused."""
         host = self.requestHeaders.getRawHeaders(b"host", [b""])[-1]
-        if not all(_is_text(part) for part in (command, unquote_to_bytes(path), host)):
+        is_text = _is_text(command) and _is_text(unquote_to_bytes(path))
+        if not (is_text and _is_host(host)):
             self._refuse(BAD_REQUEST)
         if self._refused:
             return
@@ -100,6 +101,15 @@ def _is_text(data: bytes) -> bool:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_host(data: bytes) -> bool:
+    """Whether the routes behind, which put a host's name into its ASCII form, can do so."""
+    try:
+        data.decode("utf-8").partition(":")[0].encode("idna")
+    except UnicodeError:
         return False
     return True
 
