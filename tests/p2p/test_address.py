@@ -18,6 +18,9 @@ class ParseTests(SynchronousTestCase):
             ("localhost:8002", "localhost", 8002),
             ("192.0.2.1:1", "192.0.2.1", 1),
             ("[2001:db8::1]:65535", "2001:db8::1", 65535),
+            ("[fe80::1%eth0]:1", "fe80::1%eth0", 1),
+            ("xn--bcher-kva.example.:1", "xn--bcher-kva.example.", 1),
+            ("my_host:1", "my_host", 1),
         ):
             address = parse_peer_address(text)
             self.assertEqual(address, PeerAddress(host, port))
@@ -26,7 +29,9 @@ class ParseTests(SynchronousTestCase):
 
     def test_bad(self) -> None:
         """The error names the text."""
-        for text in ("", "host", ":1", "[]:1", "h:", "h:0", "h:65536", "h:-1", "h:x", "h:١", "::1"):
+        ports = ("h:", "h:0", "h:65536", "h:-1", "h:x", "h:١")
+        hosts = ("", "host", ":1", "::1", "[]:1", "[h]:1", "[\v\0001]:1", "a b:1", "h\n:1", "é:1")
+        for text in (*ports, *hosts, "h" * 254 + ":1"):
             error = self.assertRaises(ValueError, parse_peer_address, text)
             self.assertIn(repr(text), str(error))
 

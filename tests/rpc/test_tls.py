@@ -107,14 +107,22 @@ class MadeCertificateTests(SynchronousTestCase):
 
     def test_a_curve_that_nobody_knows(self) -> None:
         """Found by fuzzing: the library has an exception of its own for it."""
-        made = self.ensure()
         curve = bytes.fromhex("06082a8648ce3d030107")
-        changed = made.public_bytes(Encoding.DER).replace(curve, curve[:-1] + b"\x7f")
-        lines = base64.encodebytes(changed)
-        begin, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
-        self.files.certificate.write_bytes(begin + lines + end)
+        self._change_certificate(curve, curve[:-1] + b"\x7f")
         self.assertRaises(TlsError, tls_options, self.files)
         self.assertRaises(TlsError, self.ensure)
+
+    def test_a_name_that_is_no_text(self) -> None:
+        """Found by fuzzing: one library reads it, the other does not."""
+        self._change_certificate(b"timecoin RPC", b"\xfftimecoin RP")
+        self.assertRaises(TlsError, tls_options, self.files)
+
+    def _change_certificate(self, what: bytes, to: bytes) -> None:
+        made = self.ensure().public_bytes(Encoding.DER)
+        self.assertIn(what, made)
+        lines = base64.encodebytes(made.replace(what, to))
+        begin, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+        self.files.certificate.write_bytes(begin + lines + end)
 
     def test_a_key_that_others_can_read_is_refused(self) -> None:
         self.ensure()

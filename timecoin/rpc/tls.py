@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
 
@@ -37,6 +37,7 @@ _UNUSABLE = (
     ValueError,
     TypeError,
     SSL.Error,
+    crypto.Error,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
