@@ -161,7 +161,7 @@ class PartitionTests(SynchronousTestCase):
         self._heal(name, before, after)
 
     def _cut_directions(self, name: str, directions: Sequence[Direction]) -> None:
-        """The first node is heard through others: all go on."""
+        """The first node is heard through others: all go on, and it stays a member."""
         spends = self._spends()
         self.switch.cut(directions)
         before, after = self._live(spends, [0, 1])
@@ -169,6 +169,7 @@ class PartitionTests(SynchronousTestCase):
             told = f"{name}: node {number}: {before} {after}"
             self.assertGreater(after.heights[number], before.heights[number], told)
             self.assertGreater(after.paid[number], before.paid[number], told)
+            self.assertEqual(self._place(number)[1], sum(WEIGHTS), told)
         self._heal(name, before, after)
 
     def _spends(self) -> list[str]:

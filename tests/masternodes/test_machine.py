@@ -136,6 +136,17 @@ class SparseTests(SynchronousTestCase):
             self.assertTrue(all(peer.is_live(number, world.now_ms) for number in world.peers))
             self.assertFalse(peer.blames)
 
+    def test_one_whose_links_are_all_with_witnesses_is_heard_by_the_others(self) -> None:
+        """Two of the three attestations that it needs are not enough, and nobody else asks."""
+        world = World(5)
+        world.boot()
+        world.run(TTL)
+        world.part((1,), (2, 3))
+        world.run(2 * TTL)
+        for number, peer in world.peers.items():
+            self.assertTrue(peer.is_live(1, world.now_ms), number)
+            self.assertEqual(removals(peer, world.now_ms), [])
+
     def test_nobody_is_told_what_he_has_told(self) -> None:
         world = self.ring(16)
         world.run(2 * INTERVAL)

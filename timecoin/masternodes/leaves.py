@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 from timecoin.codec import encode
 from timecoin.crypto.keys import Verify
 from timecoin.machine import Record
@@ -13,8 +16,14 @@ from timecoin.masternodes.ports import MasternodeChain
 _LEAVE = b"v"
 
 
-class LeaveError(ValueError):
-    """A leave that nobody has signed."""
+@dataclass(slots=True)
+class Taken:
+    """What has become of leaves that came in."""
+
+    new: list[Leave] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    forged: bool = False
+    """One was signed by nobody; those after it were not looked at."""
 
 
 class LeaveBook:
@@ -39,21 +48,24 @@ class LeaveBook:
                 if isinstance(leave, Leave):
                     self._waiting[leave.pubkey] = leave
 
-    def take(self, leave: Leave) -> Record | None:
-        """Keep ``leave`` if it is new and the chain would take it.
+    def take(self, leaves: Sequence[Leave]) -> Taken:
+        """Keep those that are new and that the chain would take.
 
-        ``LeaveError`` when it is forged. Of others than members nothing is checked.
+        Of others than members nothing is checked.
         """
-        active = self._chain.active_set(self._chain.tip_height)
-        if leave.pubkey in self._waiting or active is None or leave.pubkey not in active.by_pubkey:
-            return None
-        statement = leave_statement(self._chain_id, leave.pubkey, leave.joined_height)
-        if not self._verify(leave.signer, statement, leave.signature):
-            raise LeaveError("bad signature of a leave")
-        if not self._chain.may_leave(leave):
-            return None
-        self._waiting[leave.pubkey] = leave
-        return Record(TABLE, _LEAVE + leave.pubkey, encode(leave))
+        taken = Taken()
+        for leave in leaves:
+            if not self._is_of_member(leave):
+                continue
+            statement = leave_statement(self._chain_id, leave.pubkey, leave.joined_height)
+            if not self._verify(leave.signer, statement, leave.signature):
+                taken.forged = True
+                break
+            if self._chain.may_leave(leave):
+                self._waiting[leave.pubkey] = leave
+                taken.new.append(leave)
+                taken.records.append(Record(TABLE, _LEAVE + leave.pubkey, encode(leave)))
+        return taken
 
     def prune(self) -> list[Record]:
         """Drop the leaves that no block would take any more."""
@@ -67,3 +79,9 @@ class LeaveBook:
     def message(self) -> Leaves | None:
         """For a new link: what waits."""
         return Leaves(self.waiting[:MAX_LEAVES]) if self._waiting else None
+
+    def _is_of_member(self, leave: Leave) -> bool:
+        """Whether it is of a member of which none waits."""
+        active = self._chain.active_set(self._chain.tip_height)
+        known = leave.pubkey in self._waiting
+        return not known and active is not None and leave.pubkey in active.by_pubkey

@@ -28,7 +28,7 @@ from timecoin.machine import (
 from timecoin.masternodes.active_set import ActiveSet, Member
 from timecoin.masternodes.book import Draw, Gathering, HeartbeatBook, Level, News
 from timecoin.masternodes.changes import Join, Leave
-from timecoin.masternodes.circulation import Circulation
+from timecoin.masternodes.circulation import Circulation, TimerName
 from timecoin.masternodes.clock import is_sound, median_offset_ms
 from timecoin.masternodes.early import EarlyBeats
 from timecoin.masternodes.events import (
@@ -50,7 +50,7 @@ from timecoin.masternodes.heartbeat import (
     witnesses,
 )
 from timecoin.masternodes.history import History
-from timecoin.masternodes.leaves import LeaveBook, LeaveError
+from timecoin.masternodes.leaves import LeaveBook
 from timecoin.masternodes.membership import Membership
 from timecoin.masternodes.messages import BeatNews, Beats, BeatWants, Leaves, beats_of
 from timecoin.masternodes.own import OwnMasternode
@@ -66,7 +66,11 @@ WATCHES = 4
 FIRST_WATCH_MS = 500
 """After the start sooner: the first peers have told their time by then."""
 
+SECOND_LOOK_DIVISOR = 3
+"""A witness looks after this part of the time for attesting what has become of a heartbeat."""
+
 BEAT, WATCH = ("beat",), ("watch",)
+SECOND_LOOK = "second-look"
 
 
 class Masternodes:
@@ -168,11 +172,13 @@ class Masternodes:
 
     # timers
 
-    def _timer(self, name: tuple[str | int | bytes, ...], now_ms: int) -> list[Effect]:
+    def _timer(self, name: TimerName, now_ms: int) -> list[Effect]:
         if name == BEAT:
             return [*self._beat(now_ms), StartTimer(BEAT, self._timing.interval_ms)]
         if name == WATCH:
             return [*self._watch(now_ms), StartTimer(WATCH, self._watch_ms)]
+        if name[0] == SECOND_LOOK:
+            return self._look_again(name)
         return [*self._circulation.due(name, now_ms)]
 
     def _beat_soon(self) -> list[Effect]:
@@ -321,11 +327,26 @@ class Masternodes:
             if after is News.VERIFIED:
                 return [*back, *self._verified(pubkey, snapshot)]
             if self._circulation.is_linked_with(pubkey):
-                return [*back]
+                # As a rule its sender has brought it to the others, too.
+                second_look_ms = self._timing.attest_ms // SECOND_LOOK_DIVISOR
+                return [*back, StartTimer((SECOND_LOOK, pubkey), second_look_ms)]
             return [*back, *self._circulation.gather(gathering, peer), *self._circulation.timers()]
         if news is News.GREW:
             return [*self._circulation.to_sender(gathering, peer)]
         return [*self._circulation.gather(gathering, peer), *self._circulation.timers()]
+
+    def _look_again(self, name: TimerName) -> list[Effect]:
+        """A heartbeat came from its sender some time ago: bring it on if it lacks witnesses.
+
+        All that its sender is linked with may be witnesses, and too few.
+        """
+        _, pubkey = name
+        assert isinstance(pubkey, bytes)
+        gathering = self.book.gathering(pubkey)
+        if gathering is None or not gathering.sources:
+            return []
+        sends = self._circulation.gather(gathering, gathering.sources[0])
+        return [*sends, *self._circulation.timers()]
 
     def _snapshot(self, heartbeat: Heartbeat) -> ActiveSet | None:
         """avs of the tip that ``heartbeat`` names; None when that is too old to count.
@@ -370,18 +391,10 @@ class Masternodes:
 
     def _take_leaves(self, leaves: tuple[Leave, ...], peer: bytes | None) -> list[Effect]:
         """Keep leaves that the chain would take, and pass on those that are new."""
-        effects: list[Effect] = []
-        new: list[Leave] = []
-        for leave in leaves:
-            try:
-                record = self._leaves.take(leave)
-            except LeaveError as error:
-                if peer is not None:
-                    effects.append(Blame(peer, FORGED_POINTS, str(error)))
-                break
-            if record is not None:
-                effects.append(record)
-                new.append(leave)
-        if new:
-            effects += self._circulation.some(Leaves(tuple(new)), peer)
+        taken = self._leaves.take(leaves)
+        effects: list[Effect] = [*taken.records]
+        if taken.forged and peer is not None:
+            effects.append(Blame(peer, FORGED_POINTS, "bad signature of a leave"))
+        if taken.new:
+            effects += self._circulation.some(Leaves(tuple(taken.new)), peer)
         return effects
