@@ -146,15 +146,16 @@ class PartitionTests(SynchronousTestCase):
         """Only a side with a quorum goes on."""
         spends = self._spends()
         self.switch.part(*sides)
-        before, after = self._live(spends, [sides[0][0], sides[1][0]])
+        before, middle, after = self._live(spends, [sides[0][0], sides[1][0]])
         needed = quorum_weight(sum(WEIGHTS))
         for side in sides:
             goes_on = sum(WEIGHTS[number] for number in side) >= needed
             for number in side:
-                told = f"{name}: node {number}: {before} {after}"
+                told = f"{name}: node {number}: {before} {middle} {after}"
                 if goes_on:
-                    self.assertGreater(after.heights[number], before.heights[number], told)
-                    self.assertGreater(after.paid[number], before.paid[number], told)
+                    self.assertGreater(middle.heights[number], before.heights[number], told)
+                    self.assertGreater(after.heights[number], middle.heights[number], told)
+                    self.assertGreater(after.paid[number], middle.paid[number], told)
                 else:
                     self.assertEqual(after.heights[number], before.heights[number], told)
                     self.assertEqual(after.paid[number], before.paid[number], told)
@@ -164,11 +165,12 @@ class PartitionTests(SynchronousTestCase):
         """The first node is heard through others: all go on, and it stays a member."""
         spends = self._spends()
         self.switch.cut(directions)
-        before, after = self._live(spends, [0, 1])
+        before, middle, after = self._live(spends, [0, 1])
         for number in range(NODES):
-            told = f"{name}: node {number}: {before} {after}"
-            self.assertGreater(after.heights[number], before.heights[number], told)
-            self.assertGreater(after.paid[number], before.paid[number], told)
+            told = f"{name}: node {number}: {before} {middle} {after}"
+            self.assertGreater(middle.heights[number], before.heights[number], told)
+            self.assertGreater(after.heights[number], middle.heights[number], told)
+            self.assertGreater(after.paid[number], middle.paid[number], told)
             self.assertEqual(self._place(number)[1], sum(WEIGHTS), told)
         self._heal(name, before, after)
 
@@ -181,20 +183,27 @@ class PartitionTests(SynchronousTestCase):
         self.conflicts.append((first, second))
         return [spend.encoded.hex() for spend in spends]
 
-    def _live(self, spends: Sequence[str], receivers: Sequence[int]) -> tuple[State, State]:
-        """The time of a cut, but for its first moments: what nodes say before and after."""
-        end = time.monotonic() + CUT_S
+    def _live(self, spends: Sequence[str], receivers: Sequence[int]) -> tuple[State, State, State]:
+        """The time of a cut, but for its first moments: what nodes say before and after.
+
+        And in the middle, when those that are cut off have been silent for a while.
+        """
+        half = time.monotonic() + CUT_S / 2
+        end = half + CUT_S / 2
         for spend, receiver in zip(spends, receivers, strict=True):
             try:
                 self._call(receiver, "sendrawtransaction", [spend])
             except RpcCallError as error:
                 self.assertEqual(error.code, REJECTED, error)  # it has heard of the other
         time.sleep(ECHO_S)
-        before = self._look()
-        while time.monotonic() < end:
-            time.sleep(LOOK_S)
-            after = self._look()
-        return before, after
+        states = [self._look()]
+        for moment in (half, end):
+            while time.monotonic() < moment:
+                time.sleep(LOOK_S)
+                state = self._look()
+            states.append(state)
+        before, middle, after = states
+        return before, middle, after
 
     def _heal(self, name: str, before: State, after: State) -> None:
         """One tip that is higher than any was, and every member back at work."""

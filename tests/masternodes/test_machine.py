@@ -116,6 +116,41 @@ class LiveTests(SynchronousTestCase):
         self.assertTrue(world.peers[1].is_live(3, world.now_ms))
 
 
+class FewWitnessesTests(SynchronousTestCase):
+    """Heartbeats come, and not the attestations that they need."""
+
+    def test_of_five_two_small_ones_go_and_only_they_are_removed(self) -> None:
+        """Each of the others gets two attestations, and five members need three."""
+        world = World(5, weights={4: 10, 5: 10})
+        gone = {key(4).public, key(5).public}
+        world.boot()
+        world.run(TTL)
+        world.kill(4, 5)
+        for _ in range(2 * TTL // 100):
+            world.run(100)
+            for number in (1, 2, 3):
+                self.assertLessEqual(set(removals(world.peers[number], world.now_ms)), gone)
+        for number in (1, 2, 3):
+            self.assertFalse(world.peers[1].is_live(number, world.now_ms))
+            self.assertEqual(set(removals(world.peers[number], world.now_ms)), gone)
+        world.grow(set_of(*(member(number) for number in (1, 2, 3, 4))))
+        world.run(2 * INTERVAL)
+        for number in (1, 2, 3):
+            self.assertTrue(world.peers[1].is_live(number, world.now_ms))
+
+    def test_who_alone_is_never_attested_to_is_removed(self) -> None:
+        world = World(4)
+        world.tamper = lambda sender, to, message: (
+            None if to.number == 4 and isinstance(message, Beats) else message
+        )
+        world.boot()
+        world.run(2 * TTL)
+        for number in (1, 2, 3):
+            peer = world.peers[number]
+            self.assertIsNotNone(peer.up.book.gathering(key(4).public))
+            self.assertEqual(removals(peer, world.now_ms), [key(4).public])
+
+
 class SparseTests(SynchronousTestCase):
     """Each node is linked with its two neighbours on either side only."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 
 from timecoin.codec import Wire, decode, encode
 from timecoin.crypto.keys import SigningKey, verify
@@ -43,6 +44,7 @@ TIMING = HeartbeatTiming(3_000, 3_000, 12_000)
 CHAIN_ID = b"\x03\0\0\0" + b"testtest"
 START_MS = 1_800_000_000_000
 LATENCY_MS = 10
+EQUAL: Mapping[int, int] = MappingProxyType({})
 
 
 def key(number: int) -> SigningKey:
@@ -144,8 +146,13 @@ class Peer:
 class World:
     """Full links between all nodes, but for those in ``apart``."""
 
-    def __init__(self, members: int, seed: int = 1, more: int = 0) -> None:
-        self.first = set_of(*(member(number) for number in range(1, members + 1)))
+    def __init__(
+        self, members: int, seed: int = 1, more: int = 0, weights: Mapping[int, int] = EQUAL
+    ) -> None:
+        """``weights`` of those that have another one than the rest."""
+        self.first = set_of(
+            *(member(number, weights.get(number, 100)) for number in range(1, members + 1))
+        )
         self.rng = Random(seed)
         self.now_ms = START_MS
         self.peers = {number: Peer(self, number) for number in range(1, members + more + 1)}

@@ -19,6 +19,8 @@ from timecoin.params import HeartbeatTiming
 
 PATIENCE_DIVISOR = 4
 """A proposer waits this part of an interval beyond the time to live: others hear later."""
+UNATTESTED_INTERVALS = 2
+"""So much longer for one that is heard: who is not may still be within that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Membership:
         self._chain = chain
         self._book = book
         self._patience_ms = timing.ttl_ms + timing.interval_ms // PATIENCE_DIVISOR
+        self._unattested_ms = UNATTESTED_INTERVALS * timing.interval_ms
         self._own = own
         self._may_judge = may_judge
         self._leaves = leaves
@@ -79,13 +82,30 @@ class Membership:
         return (beats_of(found),) if found else ()
 
     def _silent(self, now_ms: int) -> list[bytes]:
-        """Members to be removed, longest silent first; nobody if this node may not judge."""
+        """Members to be removed, longest silent first; nobody if this node may not judge.
+
+        While some are not heard at all, none whose heartbeats only lack attestations: those may be
+        lacking because of the silent ones, and come when these are out of the set.
+        """
         active = self._chain.active_set(self._chain.tip_height)
         if active is None or not self._may_judge(now_ms):
             return []
-        silent: list[tuple[int, bytes]] = []
+        unheard: list[tuple[int, bytes]] = []
+        unattested: list[tuple[int, bytes]] = []
         for member in active.members:
             age_ms = self._book.age_ms(member.pubkey, now_ms)
-            if member.pubkey != self._own and (age_ms is None or age_ms >= self._patience_ms):
-                silent.append((-now_ms if age_ms is None else -age_ms, member.pubkey))
-        return [pubkey for _, pubkey in sorted(silent)]
+            silence_ms = now_ms if age_ms is None else age_ms
+            if member.pubkey == self._own or silence_ms < self._patience_ms:
+                continue
+            if not self._is_heard(member.pubkey, now_ms):
+                unheard.append((-silence_ms, member.pubkey))
+            elif silence_ms >= self._patience_ms + self._unattested_ms:
+                unattested.append((-silence_ms, member.pubkey))
+        return [pubkey for _, pubkey in sorted(unheard or unattested)]
+
+    def _is_heard(self, pubkey: bytes, now_ms: int) -> bool:
+        """Whether a heartbeat has come lately, though it lacks attestations."""
+        gathering = self._book.gathering(pubkey)
+        if gathering is None:
+            return False
+        return now_ms - gathering.heartbeat.timestamp < self._patience_ms
