@@ -7,7 +7,7 @@ re-encodes and compares: bytes that are not the one encoding of a value are refu
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
@@ -34,6 +34,13 @@ class Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=T
 
     Immutable; ``dict=True`` is for subclasses that cache what they derive (``cached_property``).
     """
+
+
+class Decode(Protocol):
+    """:func:`decode`, or a memo of it."""
+
+    def __call__(self, data: bytes, kind: type[T], max_bytes: int, /) -> T:
+        """The value; :class:`CodecError` if there is none."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

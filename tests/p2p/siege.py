@@ -56,21 +56,21 @@ class Front(SimPort):
 
     def send(self, peer: bytes, kind: int, payload: bytes) -> None:
         """To a validator, or to a caller."""
-        if self.epoch(peer):
+        if self.link_with(peer):
             super().send(peer, kind, payload)
         else:
             self.links.send(peer, kind, payload)
 
     def blame(self, peer: bytes, points: int, reason: str) -> None:
         """Validators are counted, callers pay."""
-        if self.epoch(peer):
+        if self.link_with(peer):
             super().blame(peer, points, reason)
         else:
             self.links.blame(peer, points, reason)
 
     def praise(self, peer: bytes, points: int) -> None:
         """As :meth:`blame`."""
-        if not self.epoch(peer):
+        if not self.link_with(peer):
             self.links.praise(peer, points)
 
     def peers(self) -> list[PeerInfo]:

@@ -255,7 +255,10 @@ class MixedTiersRun:
         before, after = chain.active_set(height - 1), chain.active_set(height)
         assert snapshots is not None and before is not None and after is not None
         check_precommit_certificate(
-            signal.certificate, snapshots, self.world.genesis.chain_id, self.world.verified.check
+            signal.certificate,
+            snapshots,
+            self.world.genesis.chain_id,
+            self.world.shared.verified.check,
         )
         assert signal.block.header.avs_root == after.root
         issued = block_reward(self.world.genesis.base_reward, len(before.staked))

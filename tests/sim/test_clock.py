@@ -59,5 +59,14 @@ class SimClockTests(SynchronousTestCase):
         self.clock.run_until(200)
         self.assertEqual(self.calls, [("later", 105)])
 
+    def test_what_cannot_be_taken_back_has_its_turn_among_the_rest(self) -> None:
+        self.clock.callLater(1, self.note, "first")
+        self.clock.call_at(101.0, self.note, "second")
+        self.clock.callLater(1, self.note, "third")
+        self.clock.run_until(100.5)
+        self.assertEqual(self.calls, [])
+        self.clock.run_until(101)
+        self.assertEqual(self.calls, [("first", 101), ("second", 101), ("third", 101)])
+
     def test_no_call_in_the_past(self) -> None:
         self.assertRaises(ValueError, self.clock.callLater, -1, self.note, "past")

@@ -59,8 +59,9 @@ class RunTests(SynchronousTestCase):
         world = World(1, WorldSettings(nodes=4))
         world.start()
         world.run(25)
-        self.assertGreater(world.verified.accepted, 0)
-        self.assertGreaterEqual(world.verified.remembered, 2 * world.verified.accepted)
+        verified = world.shared.verified
+        self.assertGreater(verified.accepted, 0)
+        self.assertGreaterEqual(verified.remembered, 2 * verified.accepted)
 
     def test_another_seed_another_digest(self) -> None:
         digests = {

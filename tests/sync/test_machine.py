@@ -809,15 +809,18 @@ class BookTests(SynchronousTestCase):
         peers = Peers()
         for name, announced in ((b"a", 5), (b"b", 7), (b"c", 7), (b"d", 9), (b"e", 3)):
             peers.add(name)
-            record = peers.get(name)
-            assert record is not None
-            record.height = announced
+            peers.announced(name, announced, 1)
         peers.answered(b"a", 90)
         peers.failed(b"d")
         peers.forget(b"b", 1_000)
         self.assertEqual(peers.ranked(4, 1_000), (b"c", b"a", b"d"))
         self.assertEqual(peers.ranked(8, 1_000), (b"d",))
         self.assertEqual(peers.ranked(10, 1_000), ())
+        peers.remove(b"d")
+        self.assertEqual(peers.ranked(7, 1_000), (b"c",))
+        peers.announced(b"c", 6, 1)
+        self.assertEqual(peers.ranked(7, 1_000), ())
+        self.assertEqual(peers.ranked(6, 1_000), (b"c",))
 
 
 HEADERS = serve.headers_page(LONG, GetHeaders(1, 1, 4)).items

@@ -13,7 +13,7 @@ from timecoin.masternodes.active_set import ActiveSet
 from timecoin.quorum.certificate import BlockCertificate, BlockSignature
 from timecoin.quorum.snapshots import voter_index
 from timecoin.quorum.statement import NIL, VoteKind
-from timecoin.quorum.tally import exceeds_third, has_quorum, weight_of
+from timecoin.quorum.tally import exceeds_third, is_quorum, weight_of
 
 PAST_ROUNDS_KEPT = 8
 """Older rounds decide nothing any more: a locked block comes back in a later round."""
@@ -34,18 +34,27 @@ class Tally:
         """The block hash (or NIL) with a quorum of votes; there is one at most."""
         self.any_quorum = False
         """Whether all votes together, whatever they are for, are a quorum."""
+        self._weights: dict[bytes, list[int]] = {}
+        """Of the votes for each block hash (or NIL), in each snapshot."""
+        self._weights_of_all = [0] * len(snapshots)
 
     def put(self, vote: BlockVote) -> None:
         """Count ``vote``, the first of its voter."""
         self.votes[vote.voter] = vote
-        if has_quorum(self.voters(vote.block_hash), self._snapshots):
+        weights = self._weights.setdefault(vote.block_hash, [0] * len(self._snapshots))
+        for place, snapshot in enumerate(self._snapshots):
+            weight = snapshot.weights.get(vote.voter, 0)
+            weights[place] += weight
+            self._weights_of_all[place] += weight
+        if is_quorum(weights, self._snapshots):
             self.quorum = vote.block_hash
-        self.any_quorum = has_quorum(self.votes, self._snapshots)
+        self.any_quorum = is_quorum(self._weights_of_all, self._snapshots)
 
     def drop(self, voter: bytes) -> None:
         """Forget the vote of ``voter``, if there is one."""
         rest = [vote for vote in self.votes.values() if vote.voter != voter]
         self.votes, self.quorum, self.any_quorum = {}, None, False
+        self._weights, self._weights_of_all = {}, [0] * len(self._snapshots)
         for vote in rest:
             self.put(vote)
 

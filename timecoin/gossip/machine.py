@@ -156,15 +156,14 @@ class Gossip:
         self._items.hold(item, message, len(payload))
         small = len(payload) <= PUSH_BYTES
         pushed: list[Effect] = []
-        for peer in self._near.validators:
-            if not self._lacks(peer, item):
-                continue
+        lacking = self._lacking(item)
+        for peer in self._near.among(self._near.validators & lacking):
             if own:
                 self._give(peer, item)
                 pushed.append(Send(peer, message))
             else:
                 self._wait(peer, name, small)
-        followers = [peer for peer in self._near.followers if self._lacks(peer, item)]
+        followers = self._near.among(self._near.followers & lacking)
         if small:
             for peer in followers[:PUSH_PEERS]:
                 self._wait(peer, name, True)
@@ -183,16 +182,19 @@ class Gossip:
         item.given |= bit
 
     def _lacks(self, peer: bytes, item: Item) -> bool:
-        if item.has & self._items.bit(peer):
-            return False
-        return item.author is None or not self._near.hears(peer, item.author)
+        return bool(self._lacking(item) & self._items.bit(peer))
+
+    def _lacking(self, item: Item) -> int:
+        """Who has neither been given or told of ``item`` nor hears its author, by their bits."""
+        author = item.author
+        return ~(item.has if author is None else item.has | self._near.hearers(author))
 
     def _relay_soon(self) -> list[Effect]:
         effects: list[Effect] = []
         if self._announcing or self._pushing:
             effects += self._start(RELAY, RELAY_MS)
         if self._telling:
-            pause_ms = len(self._near.followers) * 1_000 // FOLLOWERS_PER_SECOND
+            pause_ms = self._near.followers.bit_count() * 1_000 // FOLLOWERS_PER_SECOND
             effects += self._start(FOLLOWERS, max(RELAY_MS, pause_ms))
         return effects
 
@@ -213,7 +215,7 @@ class Gossip:
         """Tell the followers that lack them of what has gathered, those it was pushed to aside."""
         telling, self._telling = self._telling, {}
         effects: list[Effect] = []
-        for peer in self._near.followers:
+        for peer in self._near.among(self._near.followers):
             pushing = self._pushing.get(peer, {})
             effects += self._announce(peer, [name for name in telling if name not in pushing])
         return effects
@@ -309,8 +311,8 @@ class Gossip:
 
     def _link_up(self, peer: bytes, masternode: bytes | None) -> list[Effect]:
         effects: list[Effect] = []
-        self._items.bit(peer)
-        if self._near.add(peer, masternode) and masternode is not None:
+        bit = self._items.bit(peer)
+        if self._near.add(peer, masternode, bit) and masternode is not None:
             self._joined[masternode] = None
             effects += self._start(LINKS, TELL_LINKS_MS)
         if keys := self._near.keys_but(peer):

@@ -116,6 +116,11 @@ class ActiveSet(Wire, frozen=True):
         return {member.pubkey: member.weight for member in self.staked}
 
     @functools.cached_property
+    def places(self) -> dict[bytes, int]:
+        """The staked members' places in pubkey order."""
+        return {pubkey: place for place, pubkey in enumerate(self.weights)}
+
+    @functools.cached_property
     def total_weight(self) -> int:
         """W: the staked weight of the set."""
         return sum(self.weights.values())

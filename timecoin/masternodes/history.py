@@ -56,12 +56,11 @@ class History:
         known = self._current.get(pubkey) if span == self._span else None
         if known is None:
             known = read_row(self._rows.get(key))
-        index = {member: number for number, member in enumerate(snapshot.weights)}
         moment = Moment(
             heartbeat.sequence,
             heartbeat.timestamp,
             heartbeat.tip_height,
-            tuple(index[attestation.witness] for attestation in attested.attestations),
+            tuple(snapshot.places[attestation.witness] for attestation in attested.attestations),
         )
         moments = (*known, moment)
         if span == self._span:

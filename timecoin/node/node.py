@@ -130,6 +130,7 @@ class Node:
             has_quorum=has_quorum,
             rng=runtime.rng("masternodes"),
             verify=verify,
+            draw=runtime.draw,
         )
         self.consensus = Consensus(
             ConsensusSettings(
@@ -186,7 +187,8 @@ class Node:
             Owner.EVIDENCE: self.evidence,
             Owner.MASTERNODES: self.masternodes,
         }
-        runtime.network.set_listener(Router(self.driver, messenger, self.gossip, machines))
+        router = Router(self.driver, messenger, self.gossip, machines, runtime.decode)
+        runtime.network.set_listener(router)
         runtime.network.set_height(self.chain.tip_height)
 
     def start(self) -> None:

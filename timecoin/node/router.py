@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from timecoin.codec import CodecError, Wire, decode, encode
+from timecoin.codec import CodecError, Decode, Wire, decode, encode
 from timecoin.driver import Driver
 from timecoin.gossip.machine import Gossip
 from timecoin.gossip.messages import Bundle
@@ -75,12 +75,14 @@ class Router:
         messenger: Messenger,
         gossip: Gossip,
         machines: Mapping[Owner, Machine],
+        decode: Decode = decode,
     ) -> None:
         """``gossip`` is the machine of ``Owner.GOSSIP`` among ``machines``."""
         self._driver = driver
         self._gossip = gossip
         self._messenger = messenger
         self._machines = machines
+        self._decode = decode
 
     def link_up(self, peer: bytes, masternode: bytes | None) -> None:
         """Tell every machine of a new link."""
@@ -107,7 +109,7 @@ class Router:
             if self._gossip.heard(peer, kind, payload, self._driver.now_ms()):
                 return  # passed on before: its machine has no use for it
         try:
-            message = decode(payload, known.type, known.max_bytes)
+            message = self._decode(payload, known.type, known.max_bytes)
         except CodecError as error:
             self._messenger.blame(peer, MALFORMED_POINTS, f"malformed message: {error}")
             return
@@ -116,7 +118,7 @@ class Router:
     def _unpack(self, peer: bytes, payload: bytes, max_bytes: int) -> None:
         """Take the items of a bundle as if each had come alone."""
         try:
-            bundle = decode(payload, Bundle, max_bytes)
+            bundle = self._decode(payload, Bundle, max_bytes)
         except CodecError as error:
             self._messenger.blame(peer, MALFORMED_POINTS, f"malformed message: {error}")
             return

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from timecoin.codec import Decode, decode
 from timecoin.crypto.keys import VerifiedCache
 from timecoin.driver import Clock
+from timecoin.masternodes.book import Draw
+from timecoin.masternodes.heartbeat import witnesses
 from timecoin.p2p.ports import Network
 from timecoin.store.engine import Engine
 from timecoin.store.journalstore import Offload
@@ -28,3 +31,6 @@ class Runtime:
     """Signatures found good. The nodes of a simulator share one: verifying is a pure function."""
     on_crash: Callable[[Exception], None]
     """Hears of an exception in a machine: our own bug; the node has stopped by then."""
+    decode: Decode = decode
+    draw: Draw = witnesses
+    """What messages say, and who witnesses a heartbeat: pure too, and shared in the simulator."""

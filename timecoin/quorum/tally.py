@@ -18,13 +18,18 @@ def weight_of(signers: Iterable[bytes], snapshot: ActiveSet) -> int:
     return sum(weights.get(signer, 0) for signer in dict.fromkeys(signers))
 
 
+def is_quorum(weights: Sequence[int], snapshots: Sequence[ActiveSet]) -> bool:
+    """Whether ``weights``, one for each snapshot, are a quorum in *each*; False for none."""
+    return bool(snapshots) and all(
+        weight >= quorum_weight(snapshot.total_weight)
+        for weight, snapshot in zip(weights, snapshots, strict=True)
+    )
+
+
 def has_quorum(signers: Iterable[bytes], snapshots: Sequence[ActiveSet]) -> bool:
     """Whether ``signers`` hold a quorum in *each* of ``snapshots``; False when there is none."""
     distinct = tuple(dict.fromkeys(signers))
-    return bool(snapshots) and all(
-        weight_of(distinct, snapshot) >= quorum_weight(snapshot.total_weight)
-        for snapshot in snapshots
-    )
+    return is_quorum([weight_of(distinct, snapshot) for snapshot in snapshots], snapshots)
 
 
 def exceeds_third(signers: Iterable[bytes], snapshot: ActiveSet) -> bool:

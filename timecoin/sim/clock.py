@@ -14,6 +14,9 @@ from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
+_Entry = tuple[float, int, "SimCall | Callable[..., object]", tuple[object, ...]]
+"""Due when, order among those of one moment, and what to call with what."""
+
 
 @implementer(IDelayedCall)
 class SimCall:
@@ -61,9 +64,9 @@ class SimCall:
         self._check()
         self._clock.move(self, self._at + secondsLater)
 
-    def due(self, at: float) -> bool:
-        """Whether this heap entry still stands for a call at ``at``."""
-        return self.active() and self._at == at
+    def stands(self, order: int) -> bool:
+        """Whether the heap entry ``order`` still stands for this call; for the clock only."""
+        return self.order == order and not self._cancelled and not self._done
 
     def put(self, at: float, order: int) -> None:
         """Set when the call is due; for the clock only."""
@@ -106,7 +109,7 @@ class SimClock:
     def __init__(self, start: float) -> None:
         self._now = start
         self._order = 0
-        self._heap: list[tuple[float, int, SimCall]] = []
+        self._heap: list[_Entry] = []
 
     def seconds(self) -> float:
         """Virtual Unix time."""
@@ -123,46 +126,37 @@ class SimClock:
         self.move(call, self._now + delay)
         return call
 
+    def call_at(self, at: float, callable: Callable[..., object], *args: object) -> None:
+        """Call ``callable(*args)`` at ``at``, which is not past: nothing can take it back.
+
+        Frames come by the million: each is one entry of the heap, and no object beside it.
+        """
+        self._order += 1
+        heapq.heappush(self._heap, (at, self._order, callable, args))
+
     def move(self, call: SimCall, at: float) -> None:
         """Put ``call`` on the heap for time ``at``; an older entry of it goes stale."""
         self._order += 1
         call.put(at, self._order)
-        heapq.heappush(self._heap, (at, self._order, call))
+        heapq.heappush(self._heap, (at, self._order, call, ()))
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
-        """The calls still to come, soonest first."""
-        pending = sorted(self._heap)
-        return [call for at, order, call in pending if call.due(at) and call.order == order]
+        """The calls still to come that can be taken back, soonest first."""
+        return [
+            call
+            for _, order, call, _ in sorted(self._heap)
+            if isinstance(call, SimCall) and call.stands(order)
+        ]
 
     def run_until(self, end: float) -> None:
         """Make every call due up to ``end``, stepping from one to the next; then it is ``end``."""
         heap = self._heap
-        while heap:
-            at, order, call = heap[0]
-            if call.order != order or not call.active():
-                heapq.heappop(heap)
-                continue
-            if at > end:
-                break
-            heapq.heappop(heap)
-            self._now = max(self._now, at)
-            call.run()
+        while heap and heap[0][0] <= end:
+            at, order, call, args = heapq.heappop(heap)
+            if not isinstance(call, SimCall):
+                self._now = at
+                call(*args)
+            elif call.stands(order):
+                self._now = at
+                call.run()
         self._now = max(self._now, end)
-
-    def step(self) -> bool:
-        """Make the next call; False when none is pending."""
-        if self._next_at() is None:
-            return False
-        at, _, call = heapq.heappop(self._heap)
-        self._now = max(self._now, at)
-        call.run()
-        return True
-
-    def _next_at(self) -> float | None:
-        """When the next call is due; stale entries before it are dropped."""
-        while self._heap:
-            at, order, call = self._heap[0]
-            if call.due(at) and call.order == order:
-                return at
-            heapq.heappop(self._heap)
-        return None

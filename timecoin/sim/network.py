@@ -132,28 +132,39 @@ class SimNetwork:
 
     def carry(self, sender: SimPort, receiver: bytes, kind: int, payload: bytes) -> None:
         """Deliver a frame after a seeded delay, in order, if the link is still up then."""
-        quality, rng = self.quality, self._rng
-        delay_ms = quality.latency_ms + int(rng.random() * (quality.jitter_ms + 1))
-        if rng.random() * 1000 < quality.loss_per_mille:
+        quality, draw = self.quality, self._rng.random
+        delay_ms = quality.latency_ms + int(draw() * (quality.jitter_ms + 1))
+        if draw() * 1000 < quality.loss_per_mille:
             delay_ms += quality.retransmit_ms
-        route = (sender.node_id, receiver)
+        node_id = sender.node_id
+        route = (node_id, receiver)
         arrival = max(self.clock.seconds() + delay_ms / 1000, self._last_arrival.get(route, 0.0))
         self._last_arrival[route] = arrival
         target = self._ports[receiver]
-        epoch = target.epoch(sender.node_id)
         self.messages[kind] += 1
         self.bytes += len(payload)
         for observe in self.observers:
             observe(kind, payload)
         for tap in self.taps:
-            tap(sender.node_id, receiver, kind, payload)
+            tap(node_id, receiver, kind, payload)
+        link = target.link_with(node_id)
+        self.clock.call_at(arrival, self._arrive, node_id, target, link, kind, payload)
 
-        def arrive() -> None:
-            if target.epoch(sender.node_id) == epoch:
-                self._trace.frame(self.clock.seconds(), sender.node_id, receiver, kind, payload)
-                target.hear_frame(sender.node_id, kind, payload)
+    def _arrive(
+        self, sender: bytes, target: SimPort, link: SimLink | None, kind: int, payload: bytes
+    ) -> None:
+        """A frame that was sent on ``link`` of ``target`` is there, if the link still is."""
+        if target.link_with(sender) is link:
+            self._trace.frame(self.clock.seconds(), sender, target.node_id, kind, payload)
+            target.hear_frame(sender, kind, payload)
 
-        self.clock.callLater(arrival - self.clock.seconds(), arrive)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimLink:
+    """One end of a link that is up; after a break comes another, and what was under way is lost."""
+
+    port: SimPort
+    """The other end's."""
 
 
 def _pair(first: bytes, second: bytes) -> tuple[bytes, bytes]:
@@ -171,8 +182,7 @@ class SimPort:
         self.node_id = node_id
         self.masternode = masternode
         self._listener: LinkListener | None = None
-        self._links: dict[bytes, SimPort] = {}
-        self._epochs: Counter[bytes] = Counter()
+        self._links: dict[bytes, SimLink] = {}
         self.blames: Counter[str] = Counter()
 
     def start(self) -> None:
@@ -182,7 +192,6 @@ class SimPort:
     def stop(self) -> None:
         """Leave the network, as a killed process does."""
         self._links.clear()
-        self._epochs.clear()
         self._listener = None
         self._network.unlink(self)
 
@@ -227,31 +236,30 @@ class SimPort:
                 node_id=peer,
                 address=f"sim:{peer[:4].hex()}",
                 inbound=False,
-                masternode=port.masternode,
+                masternode=link.port.masternode,
                 agent="sim",
                 height=0,
                 services=0,
                 latency_ms=None,
-                clock_offset_ms=port.skew_ms - self.skew_ms,
+                clock_offset_ms=link.port.skew_ms - self.skew_ms,
                 bytes_sent=0,
                 bytes_received=0,
                 messages_sent={},
                 messages_received={},
                 connected_ms=now_ms,
             )
-            for peer, port in self._links.items()
+            for peer, link in self._links.items()
         ]
 
     # what the network tells
 
-    def epoch(self, peer: bytes) -> int:
-        """Number of the current link to ``peer``; 0 when there is none."""
-        return self._epochs[peer] if peer in self._links else 0
+    def link_with(self, peer: bytes) -> SimLink | None:
+        """The current link with ``peer``."""
+        return self._links.get(peer)
 
     def hear_up(self, other: SimPort) -> None:
         """A link to ``other`` came up."""
-        self._links[other.node_id] = other
-        self._epochs[other.node_id] += 1
+        self._links[other.node_id] = SimLink(other)
         if self._listener is not None:
             self._listener.link_up(other.node_id, other.masternode)
 

@@ -6,11 +6,10 @@ like; what honest ones send or pass on has to prove what it says.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from timecoin.codec import CodecError, Wire, decode
+from timecoin.codec import CodecError, Wire
 from timecoin.consensus.messages import BlockVote, Proposal, Votes, vote_statement
 from timecoin.crypto.merkle import merkle_root
 from timecoin.finality.messages import (
@@ -49,7 +48,6 @@ READ = frozenset(
 )
 K = TypeVar("K")
 V = TypeVar("V")
-_decode = functools.lru_cache(maxsize=64)(decode)
 
 Batch = tuple[int, tuple[bytes, ...]]
 """Anchor and leaves of what a vote is asked for."""
@@ -61,6 +59,7 @@ class Wiretap:
     def __init__(
         self, world: World, proofs: Proofs, pledges: Pledges, faulty: frozenset[bytes]
     ) -> None:
+        self._decode = world.shared.decode
         self._chain_id = world.genesis.chain_id
         self._proofs = proofs
         self._pledges = pledges
@@ -92,18 +91,18 @@ class Wiretap:
     ) -> None:
         known = MESSAGES[kind]
         if known.type is Bundle:
-            for inner, item in decode(payload, Bundle, known.max_bytes).items:
+            for inner, item in self._decode(payload, Bundle, known.max_bytes).items:
                 if inner in READ:
                     self._read(sender, receiver, honest, inner, item)
             return
         if known.type in (Query, Answer):
             # What these mean depends on who asks whom.
-            self._hear(sender, receiver, honest, _decode(payload, known.type, known.max_bytes))
+            self._hear(sender, receiver, honest, self._decode(payload, known.type, known.max_bytes))
             return
         key = (kind, honest, payload)
         if key not in self._seen:
             _put(self._seen, key, None)
-            self._hear(sender, receiver, honest, decode(payload, known.type, known.max_bytes))
+            self._hear(sender, receiver, honest, self._decode(payload, known.type, known.max_bytes))
 
     def _hear(self, sender: bytes, receiver: bytes, honest: bool, message: Wire) -> None:
         match message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -9,7 +10,7 @@ from random import Random
 from timecoin import params
 from timecoin.consensus.seat import Identity
 from timecoin.crypto.hashing import hash160
-from timecoin.crypto.keys import SALT_BYTES, SigningKey, VerifiedCache
+from timecoin.crypto.keys import SigningKey
 from timecoin.crypto.vrf import vrf_public
 from timecoin.finality.events import StatusChanged
 from timecoin.ledger.genesis import Allocation, Genesis, GenesisValidator, genesis_utxos
@@ -17,18 +18,21 @@ from timecoin.ledger.transaction import Transaction
 from timecoin.masternodes.active_set import COLLATERAL_UNITS, Tier
 from timecoin.mempool.entry import Admission
 from timecoin.node.build import build_node
-from timecoin.node.node import VERIFIED_SIGNATURES, Node, NodeSettings
+from timecoin.node.node import Node, NodeSettings
 from timecoin.node.runtime import Runtime
 from timecoin.node.wiring import observe
 from timecoin.sim.clock import SimClock, SkewedClock
 from timecoin.sim.disk import DiskFull, SimDisk
 from timecoin.sim.network import LinkQuality, SimNetwork, SimPort
+from timecoin.sim.shared import Shared
 from timecoin.sim.topology import random_regular
 from timecoin.sim.trace import Trace
 from timecoin.sim.workload import USER_COINS_UNITS, Users
 
 START_SECONDS = 1_800_000_000
 WEIGHT = 100
+NEW_OBJECTS = 100_000
+"""After so many Python looks for cycles again: there are few, and a world is long to search."""
 STAKING_UNITS = COLLATERAL_UNITS[Tier.GOLD] + params.UNITS_PER_TIME
 """What the owner of each masternode has from the start: enough for any tier, and fees."""
 
@@ -124,8 +128,10 @@ class SimNode:
             network=port,
             engine=self.engine,
             offload=offload,
-            verified=world.verified,
+            verified=world.shared.verified,
             on_crash=lambda error: world.crashed(self, error),
+            decode=world.shared.decode,
+            draw=world.shared.draw,
         )
         self._port = port
         identity = Identity(self.voting_key, self.vrf_seed) if self.has_voting_key else None
@@ -156,13 +162,14 @@ class World:
     def __init__(
         self, seed: int, settings: WorldSettings, write: Callable[[str], None] | None = None
     ) -> None:
+        gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
         self.seed = seed
         self.settings = settings
         self.clock = SimClock(START_SECONDS)
         self.trace = Trace(write)
         self.network = SimNetwork(self.clock, self.rng("network"), settings.quality, self.trace)
         self.users = Users(settings.users, self.rng("users"))
-        self.verified = VerifiedCache(bytes(SALT_BYTES), VERIFIED_SIGNATURES)
+        self.shared = Shared()
         voting = settings.nodes if settings.validators is None else settings.validators
         keyed = voting + settings.masternodes
         self.nodes = [

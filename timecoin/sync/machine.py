@@ -159,10 +159,9 @@ class Sync:
         return effects
 
     def _announced(self, peer: bytes, told: TipAnnounce, now_ms: int) -> list[Effect]:
-        known = self._line.peers.get(peer)
+        known = self._line.peers.announced(peer, told.height, told.first_body)
         if known is None:
             return []
-        known.height, known.first_body = told.height, told.first_body
         effects: list[Effect] = []
         if known.quiet_until_ms <= now_ms:
             effects += self._header_fetch.announced(peer, told, now_ms)

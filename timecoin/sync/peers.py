@@ -33,6 +33,8 @@ class Peers:
 
     def __init__(self) -> None:
         self._peers: dict[bytes, Peer] = {}
+        self._highest: int | None = 0
+        """The highest height announced; None when it has to be looked for again."""
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -43,7 +45,21 @@ class Peers:
 
     def remove(self, peer: bytes) -> None:
         """A link is gone."""
-        self._peers.pop(peer, None)
+        known = self._peers.pop(peer, None)
+        if known is not None:
+            self._lowered(known)
+
+    def announced(self, name: bytes, height: int, first_body: int) -> Peer | None:
+        """``name`` tells its tip and its first body; its record, None when it is not linked."""
+        peer = self._peers.get(name)
+        if peer is None:
+            return None
+        if self._highest is not None and height >= self._highest:
+            self._highest = height
+        elif height < peer.height:
+            self._lowered(peer)
+        peer.height, peer.first_body = height, first_body
+        return peer
 
     def get(self, peer: bytes) -> Peer | None:
         """The record of a linked peer."""
@@ -54,6 +70,8 @@ class Peers:
 
         Fewest failures, then the highest tip, then the shortest time to an answer.
         """
+        if height > self._top():
+            return ()
         able = [
             (peer.failures, -peer.height, peer.latency_ms, order, name)
             for order, (name, peer) in enumerate(self._peers.items())
@@ -65,7 +83,7 @@ class Peers:
 
     def any_proved_above(self, height: int, now_ms: int) -> bool:
         """Whether a peer that has delivered certified headers announces one above ``height``."""
-        return any(
+        return height < self._top() and any(
             peer.proved and peer.height > height and peer.quiet_until_ms <= now_ms
             for peer in self._peers.values()
         )
@@ -105,6 +123,7 @@ class Peers:
         """Believe nothing that ``name`` announced, and for a while nothing that it will."""
         peer = self._peers.get(name)
         if peer is not None:
+            self._lowered(peer)
             peer.height = 0
             peer.proved = False
             peer.quiet_until_ms = now_ms + QUIET_MS
@@ -113,3 +132,14 @@ class Peers:
         """Nobody's word is enough to hold this node in the state of catching up."""
         for peer in self._peers.values():
             peer.proved = False
+
+    def _top(self) -> int:
+        """The highest height announced: mostly nobody is ahead, and nobody need be looked at."""
+        if self._highest is None:
+            self._highest = max((peer.height for peer in self._peers.values()), default=0)
+        return self._highest
+
+    def _lowered(self, peer: Peer) -> None:
+        """The height of ``peer`` counts no more."""
+        if peer.height == self._highest:
+            self._highest = None
