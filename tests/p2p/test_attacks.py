@@ -27,6 +27,7 @@ from timecoin.p2p import peer as peer_module
 from timecoin.p2p.allowance import KindRule, RateLimits
 from timecoin.p2p.framing import MAX_PAYLOAD_BYTES, encode_frame
 from timecoin.p2p.inbound import DoorLimits
+from timecoin.p2p.incoming import TOKENS_A_TURN
 from timecoin.p2p.links import LinkLimits
 from timecoin.p2p.messages import (
     ADDRESSES,
@@ -54,6 +55,11 @@ LIMITS = LinkLimits(
         kinds={ASK: KindRule(reads_disk=True)},
     )
 )
+
+
+def numbered_votes(count: int) -> list[bytes]:
+    """So many frames, each another."""
+    return [encode_frame(VOTE, number.to_bytes(2, "big")) for number in range(count)]
 
 
 class LinkCase(SynchronousTestCase):
@@ -194,6 +200,62 @@ class FloodTests(LinkCase):
         payloads = [e[3] for e in self.told.events if e[:2] == ("frame", noisy.node_id)]
         self.assertEqual(payloads, [number.to_bytes(2, "big") for number in range(3_000)])
         self.assertEqual(self.score(noisy), 0)
+
+    def test_f25_many_strangers_are_heard_in_turns(self) -> None:
+        """A few frames of each; staked ones need not wait, and an honest stranger for one round."""
+        self.begin(LinkLimits())
+        staked, honest = self.link(9), self.link(10)
+        noisy = [self.link(number) for number in range(20, 40)]
+        self.links.is_staked = lambda peer: peer is staked.peer  # type: ignore[method-assign]
+        for remote in noisy:
+            remote.peer.dataReceived(b"".join(numbered_votes(1_000)))
+        self.assertEqual(sum(map(self.frames_of, noisy)), TOKENS_A_TURN, "others wait already")
+        self.assertEqual([remote.transport.calls[-1] for remote in noisy], ["pause"] * 20)
+        honest.say(VOTE, b"honest")
+        self.assertEqual(self.frames_of(honest), 0)
+        self.assert_unharmed(staked)
+        self.told.events.clear()
+        self.clock.advance(0)
+        before = self.told.events.index(("frame", honest.node_id, VOTE, b"honest"))
+        self.assertEqual(before, len(noisy) * TOKENS_A_TURN)
+        self.assertEqual([self.frames_of(remote) for remote in noisy[1:]], [1_000] * 19)
+        payloads = [e[3] for e in self.told.events if e[1] == noisy[1].node_id]
+        self.assertEqual(payloads, [number.to_bytes(2, "big") for number in range(1_000)])
+        self.assertEqual([remote.transport.calls[-1] for remote in noisy], ["resume"] * 20)
+        self.assert_unharmed(honest)
+
+    def test_f25_strangers_together_have_a_share(self) -> None:
+        """What is above it waits as long as it takes; staked ones pay from other buckets."""
+        self.begin(LinkLimits(rates=RateLimits(strangers_per_minute=60_000, strangers_burst=100)))
+        staked = self.link(9)
+        noisy = [self.link(number) for number in range(20, 24)]
+        self.links.is_staked = lambda peer: peer is staked.peer  # type: ignore[method-assign]
+        for remote in noisy:
+            remote.peer.dataReceived(b"".join(numbered_votes(500)))
+        heard = 0
+        for _ in range(15):
+            self.clock.advance(0.1)
+            before, heard = heard, sum(map(self.frames_of, noisy))
+            self.assertLessEqual(heard - before, 100 + 2 * TOKENS_A_TURN)
+            counts = [self.frames_of(remote) for remote in noisy]
+            self.assertLessEqual(max(counts) - min(counts), 2 * TOKENS_A_TURN)
+            self.assert_unharmed(staked)
+        self.assertGreater(heard, 1_400)
+        for _ in range(10):
+            self.clock.advance(0.1)
+        self.assertEqual([self.frames_of(remote) for remote in noisy], [500] * 4)
+        self.assertEqual(len(self.links.infos()), 5)
+
+    def test_f25_who_waits_for_its_turn_may_go(self) -> None:
+        first, second = self.link(9), self.link(10)
+        for remote in (first, second):
+            remote.peer.dataReceived(b"".join(numbered_votes(200)))
+        second.hang_up()
+        first.peer.close("enough")
+        self.assertEqual(first.transport.calls[-3:], ["resume", "unregister", "lose"])
+        self.clock.advance(0)
+        self.assertEqual((self.frames_of(first), self.frames_of(second)), (TOKENS_A_TURN, 0))
+        self.assertEqual(len(self.links.turns), 0)
 
     def test_f25_who_is_not_read_from_is_not_silent(self) -> None:
         """Its pongs are behind what waits: the pause is ours."""

@@ -43,6 +43,9 @@ class RateLimits:
     all_per_minute: int = 3_000_000
     """Of all peers together; when it is used up, staked peers come first."""
     all_burst: int = 1_000_000
+    strangers_per_minute: int = 600_000
+    """Of all peers without stake together (``turns.py``)."""
+    strangers_burst: int = 50_000
     kinds: Mapping[int, KindRule] = field(default_factory=dict)
     """Other kinds cost as messages that carry signatures."""
 
@@ -59,16 +62,22 @@ class Allowance:
         self._disk = TokenBucket(limits.disk_per_minute, limits.disk_burst, now_ms)
         self._work = TokenBucket(limits.work_per_minute, limits.work_burst, now_ms)
 
+    def price(self, kind: int, size: int) -> int:
+        """What a frame costs, in tokens."""
+        return 1 + size // self._rule(kind).bytes_per_token
+
     def spend(self, kind: int, size: int, staked: bool, now_ms: int) -> int:
         """A frame arrived; for how many milliseconds the peer must not be read from."""
-        rule = self._limits.kinds.get(kind, _PLAIN)
-        tokens = 1 + size // rule.bytes_per_token
+        tokens = self.price(kind, size)
         self._everybody.spend(tokens, now_ms)
         self._work.spend(-(-tokens // STAKED_FACTOR) if staked else tokens, now_ms)
         wait_ms = self._work.wait_ms(0, now_ms)
-        if rule.reads_disk:
+        if self._rule(kind).reads_disk:
             self._disk.spend(1, now_ms)
             wait_ms = max(wait_ms, self._disk.wait_ms(0, now_ms))
         if not staked:
             wait_ms = max(wait_ms, self._everybody.wait_ms(0, now_ms))
         return min(wait_ms, MAX_PAUSE_MS)
+
+    def _rule(self, kind: int) -> KindRule:
+        return self._limits.kinds.get(kind, _PLAIN)

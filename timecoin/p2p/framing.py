@@ -76,6 +76,10 @@ class FrameBuffer:
     def __len__(self) -> int:
         return len(self._buffer)
 
+    def clear(self) -> None:
+        """Forget what has not been cut off yet."""
+        self._buffer.clear()
+
     def append(self, data: bytes) -> None:
         """Take the next piece of the stream."""
         self._buffer += data

@@ -34,6 +34,7 @@ from timecoin.p2p.reputation import BAN_MS
 from timecoin.p2p.session import LocalEnd
 from timecoin.p2p.tokens import MINUTE_MS, TokenBucket
 from timecoin.p2p.traffic import LinkFigures, Traffic
+from timecoin.p2p.turns import Turns
 
 MAX_HELD_BYTES = 128_000_000
 """What all connections together may keep in memory of frames that are on their way."""
@@ -80,9 +81,10 @@ class Links:
         }
         self._limits = limits
         self._discovery = discovery
-        self._everybody = TokenBucket(
-            limits.rates.all_per_minute, limits.rates.all_burst, self._now_ms()
-        )
+        rates, now_ms = limits.rates, self._now_ms()
+        self._everybody = TokenBucket(rates.all_per_minute, rates.all_burst, now_ms)
+        strangers = TokenBucket(rates.strangers_per_minute, rates.strangers_burst, now_ms)
+        self.turns = Turns(clock, strangers)
         self._door: Door[Peer] = Door(limits.door)
         self._connections: dict[Peer, None] = {}
         self._up: dict[bytes, Peer] = {}

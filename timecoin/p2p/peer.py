@@ -1,8 +1,8 @@
 """One connection: joins bytes, frames and session to a transport.
 
 The TLS transport joins the small writes of one reactor turn into one, so frames are written as
-they come. While the peer reads too slowly they wait here, up to a bound in bytes and in time. Who
-sends more than its allowance is not read from for a while.
+they come. While the peer reads too slowly they wait (``outgoing.py``), up to a bound in bytes and
+in time; those that come may wait as well (``incoming.py``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from zope.interface import implementer
 from timecoin.codec import encode
 from timecoin.p2p.address import PeerAddress
 from timecoin.p2p.allowance import Allowance
-from timecoin.p2p.framing import Frame, FrameBuffer, FrameError, encode_frame
+from timecoin.p2p.framing import Frame, encode_frame
+from timecoin.p2p.incoming import Incoming
 from timecoin.p2p.messages import (
     GOODBYE,
     Addresses,
@@ -51,6 +52,7 @@ from timecoin.p2p.session import (
 )
 from timecoin.p2p.tls import TlsTransport, exporter_value, peer_key
 from timecoin.p2p.traffic import Traffic
+from timecoin.p2p.turns import Turns
 
 CLOSE_TIMEOUT_MS = 2_000
 FRAME_TIMEOUT_MS = 120_000
@@ -69,6 +71,7 @@ class LinkOwner(Protocol):
     listen_port: int
     height: int
     compressible: Mapping[int, int]
+    turns: Turns
 
     def opened(self, peer: Peer) -> None:
         """A TCP connection is there."""
@@ -131,10 +134,7 @@ class Peer(StreamProtocol):
         self.finished: Deferred[None] = Deferred()
         """Fires when the TCP connection is gone."""
         self._owner = owner
-        self._frames = FrameBuffer(owner.compressible)
-        self._frame_since_ms: int | None = None
-        self._allowance: Allowance | None = None
-        self._reading_again: IDelayedCall | None = None
+        self._incoming = Incoming(self, owner.compressible, owner.turns, owner.clock)
         self._held_bytes = 0
         self._outgoing: Outgoing | None = None
         self._closing = False
@@ -156,7 +156,7 @@ class Peer(StreamProtocol):
         outgoing.write(frame)
         if outgoing.waiting_bytes > MAX_WAITING_BYTES:
             self.close(f"reads too slowly: {outgoing.waiting_bytes} bytes wait")
-        self._note_held()
+        self.note_held()
 
     def close(self, reason: str, *, say: bool = True) -> None:
         """End the link: a goodbye if ``say``, TLS's own close, and after 2 s an abort."""
@@ -165,7 +165,6 @@ class Peer(StreamProtocol):
         self._closing = True
         self.close_reason = reason
         self._drop_waiting()
-        self._read_again()  # TLS's own close has to be heard
         if self.session is not None:
             if say:
                 self._tls.write(encode_frame(GOODBYE, encode(Goodbye(printable(reason)))))
@@ -239,56 +238,44 @@ class Peer(StreamProtocol):
             return
         self.traffic.bytes_received += len(data)
         session.bytes_arrived(self._now_ms())
-        self._frames.append(data)
-        self._judge_frames(session)
+        self._incoming.take(data, self._tls)
 
-    def _judge_frames(self, session: Session) -> None:
-        now_ms = self._now_ms()
-        try:
-            while not self._closing and self._reading_again is None:
-                frame = self._frames.next()
-                if frame is None:
-                    break
-                self._frame_since_ms = None
-                self.traffic.messages_received[frame.kind] += 1
-                self._charge(frame, now_ms)
-                self._apply(session.frame_arrived(frame.kind, frame.payload, now_ms))
-        except FrameError as error:
-            self._apply([Close(str(error), VIOLATION_POINTS)])
-        if self._frame_since_ms is None and len(self._frames):
-            self._frame_since_ms = now_ms
-        self._note_held()
+    # What the frames that arrive ask for (incoming.Judge).
 
-    def _charge(self, frame: Frame, now_ms: int) -> None:
-        """Frames of a peer beyond its allowance wait, here and in TCP."""
-        if self._allowance is None:
-            return
-        staked = self._owner.is_staked(self)
-        pause_ms = self._allowance.spend(frame.kind, len(frame.payload), staked, now_ms)
-        if pause_ms:
-            self._owner.delayed(self, pause_ms)
-            self._tls.pauseProducing()
-            self._reading_again = self._owner.clock.callLater(pause_ms / 1000, self._read_on)
+    def is_staked(self) -> bool:
+        """Whether the other end has proved a voting key with weight."""
+        return self._owner.is_staked(self)
 
-    def _read_on(self) -> None:
-        self._read_again()
-        if self.session is not None and not self._closing:
-            self.session.bytes_arrived(self._now_ms())  # it was not silent: we did not listen
-            self._judge_frames(self.session)
+    def judge(self, frame: Frame) -> None:
+        """One whole frame."""
+        assert self.session is not None
+        self.traffic.messages_received[frame.kind] += 1
+        self._apply(self.session.frame_arrived(frame.kind, frame.payload, self._now_ms()))
 
-    def _read_again(self) -> None:
-        if self._reading_again is None:
-            return
-        if self._reading_again.active():
-            self._reading_again.cancel()
-        self._reading_again = None
-        self._tls.resumeProducing()
+    def read_no_further(self, reason: str) -> None:
+        """What comes is no sequence of frames."""
+        self._apply([Close(reason, VIOLATION_POINTS)])
+
+    def delayed(self, pause_ms: int) -> None:
+        """The peer is not read from for so long."""
+        self._owner.delayed(self, pause_ms)
+
+    def heard(self) -> None:
+        """It was not silent: we did not listen."""
+        if self.session is not None:
+            self.session.bytes_arrived(self._now_ms())
+
+    def note_held(self) -> None:
+        """Tell the owner what is kept here, if that is worth it."""
+        waiting = 0 if self._outgoing is None else self._outgoing.waiting_bytes
+        held = waiting + len(self._incoming)
+        if held >= NOTED_BYTES or self._held_bytes:
+            self._held_bytes = held if held >= NOTED_BYTES else 0
+            self._owner.holds(self, self._held_bytes)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The TCP connection is gone, whoever ended it."""
         self._cancel_timer()
-        if self._reading_again is not None and self._reading_again.active():
-            self._reading_again.cancel()
         self._drop_waiting()
         if not self._closing:
             self._closing = True
@@ -320,8 +307,7 @@ class Peer(StreamProtocol):
                 case Discover(message):
                     self._owner.discovered(self, message)
                 case Established():
-                    self._frames.allow_large()
-                    self._allowance = self._owner.allowance()
+                    self._incoming.link_up(self._owner.allowance())
                     self.established_ms = self._now_ms()
                     self._owner.established(self)
                     self._arm()
@@ -339,12 +325,12 @@ class Peer(StreamProtocol):
     def _tick(self) -> None:
         session, outgoing, now_ms = self.session, self._outgoing, self._now_ms()
         assert session is not None and outgoing is not None
-        if self._reading_again is not None:
-            session.bytes_arrived(now_ms)  # it is not silent: we do not listen
+        if self._incoming.is_paused:
+            self.heard()
         if outgoing.stuck_ms(now_ms) >= SLOW_READER_MS:
             # A goodbye would wait behind the rest.
             self.close(f"has read nothing for {SLOW_READER_MS} ms", say=False)
-        elif self._frame_since_ms is not None and now_ms - self._frame_since_ms >= FRAME_TIMEOUT_MS:
+        elif self._incoming.frame_age_ms(now_ms) >= FRAME_TIMEOUT_MS:
             self.close(f"one message took more than {FRAME_TIMEOUT_MS} ms")
         self._apply(session.tick(now_ms))
         self._arm()
@@ -352,18 +338,11 @@ class Peer(StreamProtocol):
     def _handshake_late(self) -> None:
         self.close(f"no TLS handshake within {HELLO_TIMEOUT_MS} ms", say=False)
 
-    def _note_held(self) -> None:
-        waiting = 0 if self._outgoing is None else self._outgoing.waiting_bytes
-        held = waiting + len(self._frames)
-        if held >= NOTED_BYTES or self._held_bytes:
-            self._held_bytes = held if held >= NOTED_BYTES else 0
-            self._owner.holds(self, self._held_bytes)
-
     def _drop_waiting(self) -> None:
         if self._outgoing is not None:
             self._outgoing.clear()
-        self._frames = FrameBuffer(self._owner.compressible)
-        self._note_held()
+        self._incoming.end()
+        self.note_held()
 
     def _call_later(self, delay_ms: int, call: Callable[[], object]) -> None:
         self._cancel_timer()
