@@ -176,7 +176,7 @@ class LinkTests(SynchronousTestCase):
         web.run(1_000)
         self.assertEqual(web.nodes[2].accepted[said(0, b"into the void")], 1)
 
-    def test_new_links_are_told_together_and_lost_ones_at_once(self) -> None:
+    def test_new_links_are_told_together_and_lost_ones_sooner(self) -> None:
         web = Web(6, chain(2), validators=6)
         for number in range(2, 6):
             web.link(0, number)
@@ -186,7 +186,20 @@ class LinkTests(SynchronousTestCase):
         self.assertLessEqual(told, 5 + 4)
         web.sent.clear()
         web.unlink(0, 5)
-        self.assertEqual(web.sent[Neighbours], 4)
+        web.unlink(0, 4)
+        web.run(RELAY_MS)
+        self.assertEqual(web.sent[Neighbours], 3)
+
+    def test_a_link_that_comes_back_before_it_was_told_lost_is_not_told_at_all(self) -> None:
+        web = Web(3, full_mesh(3), validators=3)
+        web.unlink(0, 2)
+        web.link(0, 2)
+        web.sent.clear()
+        web.run(1_000)
+        self.assertEqual(web.sent[Neighbours], 0)
+        web.say(2, said(2, b"heard by all"))
+        web.run(1_000)
+        self.assertEqual(web.sent[Rumour], 2)
 
     def test_of_two_links_with_one_voting_key_the_first_to_go_is_not_told(self) -> None:
         web = Web(4, [(0, 1), (0, 2)], validators=3)

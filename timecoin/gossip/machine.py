@@ -43,13 +43,13 @@ RELAY_MS = 5
 FOLLOWERS_PER_SECOND = 2_500
 """Announcements to followers: of a thousand of them each gets one in 400 ms, of fifty in 20 ms."""
 TELL_LINKS_MS = 200
-"""New links wait so long to be told together; lost ones are told at once."""
+"""New links wait so long to be told together; lost ones no longer than items do."""
 FETCH_MS = 1_000
 """A peer that does not deliver in this time is followed by the next that has the item."""
 MAX_WANTED = 4_096
 """Items being fetched at a time."""
 MAX_WANTED_PER_PEER = 1_024
-RELAY, FOLLOWERS, LINKS, LATE = "relay", "followers", "links", "late"
+RELAY, FOLLOWERS, LINKS, LOST, LATE = "relay", "followers", "links", "lost", "late"
 """Names of timers."""
 REPEATED_FETCH_POINTS = 5
 TOO_MANY_KEYS_POINTS = 10
@@ -85,6 +85,8 @@ class Gossip:
         """Ids of items that all followers which lack them will be told of together."""
         self._joined: dict[bytes, None] = {}
         """Voting keys newly linked that peers will be told of together."""
+        self._left: dict[bytes, None] = {}
+        """The same for those that are linked no more: a crowd often goes in one moment."""
         self._running: dict[str, None] = {}
         """Timers under way: they are not put off by what comes while they run."""
 
@@ -120,6 +122,9 @@ class Gossip:
             return self._tell_followers()
         if name == LATE:
             return self._late(now_ms)
+        if name == LOST:
+            left, self._left = tuple(self._left), {}
+            return self._tell(Neighbours((), left)) if left else []
         joined, self._joined = tuple(self._joined), {}
         return self._tell(Neighbours(joined, ())) if joined else []
 
@@ -313,8 +318,9 @@ class Gossip:
         effects: list[Effect] = []
         bit = self._items.bit(peer)
         if self._near.add(peer, masternode, bit) and masternode is not None:
-            self._joined[masternode] = None
-            effects += self._start(LINKS, TELL_LINKS_MS)
+            if self._left.pop(masternode, 0) == 0:
+                self._joined[masternode] = None
+                effects += self._start(LINKS, TELL_LINKS_MS)
         if keys := self._near.keys_but(peer):
             effects.append(Send(peer, Neighbours(keys, ())))
         return [*effects, *self._offer(peer, None)]
@@ -338,7 +344,8 @@ class Gossip:
         late = [name for name, wanted in self._wanted.items() if wanted.last == peer]
         effects = self._ask_others(late, now_ms)
         if left is not None and self._joined.pop(left, 0) == 0:
-            effects += self._tell(Neighbours((), (left,)))
+            self._left[left] = None
+            effects += self._start(LOST, RELAY_MS)
         return effects
 
     def _tell(self, message: Neighbours) -> list[Effect]:
