@@ -25,7 +25,7 @@ from timecoin.machine import LinkUp, Received, Send, Start, StartTimer, TimerFir
 from timecoin.masternodes.active_set import ActiveSet, Member, Tier
 from timecoin.masternodes.changes import Join, Leave
 from timecoin.masternodes.heartbeat import witnesses
-from timecoin.masternodes.machine import Masternodes
+from timecoin.masternodes.machine import BEAT, Masternodes
 from timecoin.masternodes.own import OwnMasternode
 from timecoin.params import HEARTBEAT_TIMING, Network
 from timecoin.quorum.tally import has_quorum
@@ -119,7 +119,10 @@ class Swarm:
             for here, there in ((one, other), (other, one)):
                 public = self.keys[there].public
                 self.at(0, functools.partial(self.deliver, here, LinkUp(public, public)))
+        self._silent = dict.fromkeys(range(size))
         for number in sending:
+            del self._silent[number]
+        for number in range(size):
             delay_ms = rng.randrange(TIMING.interval_ms)
             self.at(delay_ms, functools.partial(self.deliver, number, Start()))
 
@@ -157,6 +160,8 @@ class Swarm:
         )
 
     def _start_timer(self, number: int, timer: StartTimer) -> None:
+        if timer.name == BEAT and number in self._silent:
+            return
         due = self._timers[number][timer.name] = self.now_ms + timer.delay_ms
 
         def fire() -> None:

@@ -118,7 +118,7 @@ def broken_in(play: Callable[[], object]) -> str | None:
 
 def growing_set() -> None:
     """Four members of equal weight; a fifth joins with ten times the weight of each."""
-    world = World(1, WorldSettings(nodes=5, validators=4, masternodes=1))
+    world = World(4, WorldSettings(nodes=5, validators=4, masternodes=1))
     Invariants(world)
     owners = Owners(world)
     world.start()

@@ -138,6 +138,10 @@ class HeartbeatBook:
         """The number of keys that something is known of."""
         return len(self._entries)
 
+    def __contains__(self, pubkey: bytes) -> bool:
+        """Whether something is known of ``pubkey``."""
+        return pubkey in self._entries
+
     # what is known
 
     def gathering(self, pubkey: bytes) -> Gathering | None:
@@ -153,6 +157,11 @@ class HeartbeatBook:
     def find(self, name: bytes) -> Gathering | None:
         """The heartbeat with the ``beat_id`` ``name``, verified or not."""
         return self._by_id.get(name)
+
+    def of_hash(self, hash_: bytes) -> Gathering | None:
+        """The heartbeat with the identity ``hash_``: another may have the same ``beat_id``."""
+        found = self._by_id.get(beat_id(hash_))
+        return found if found is not None and found.hash == hash_ else None
 
     def names(self) -> tuple[bytes, ...]:
         """The ``beat_id`` of every heartbeat that is kept."""

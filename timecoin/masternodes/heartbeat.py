@@ -8,7 +8,6 @@ masternode machine's business.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated
@@ -17,7 +16,7 @@ from msgspec import Meta
 
 from timecoin import params
 from timecoin.codec import U64, Bytes32, Bytes64, Wire
-from timecoin.crypto.hashing import tagged
+from timecoin.crypto.hashing import blake3_256, tagged
 from timecoin.crypto.keys import SIGNATURE_BYTES, SigningKey, Verify
 from timecoin.masternodes.active_set import ActiveSet
 
@@ -115,15 +114,11 @@ def witnesses(hash_: bytes, pubkey: bytes, snapshot: ActiveSet) -> tuple[bytes, 
     ``snapshot`` is avs(tip_height) of the heartbeat; those with the lowest
     H(witness tag | heartbeat hash | member) are drawn, lowest first.
     """
-    ranked = heapq.nsmallest(
-        params.WITNESSES,
-        (
-            (tagged(params.TAG_WITNESS, hash_, member), member)
-            for member in snapshot.weights
-            if member != pubkey
-        ),
+    drawn = params.TAG_WITNESS + hash_
+    ranked = sorted(
+        (blake3_256(drawn + member), member) for member in snapshot.weights if member != pubkey
     )
-    return tuple(member for _, member in ranked)
+    return tuple(member for _, member in ranked[: params.WITNESSES])
 
 
 def needed_attestations(count: int) -> int:

@@ -44,7 +44,6 @@ from timecoin.masternodes.heartbeat import (
     Attested,
     Heartbeat,
     HeartbeatError,
-    beat_id,
     heartbeat_hash,
     needed_for,
     witnesses,
@@ -66,11 +65,7 @@ WATCHES = 4
 FIRST_WATCH_MS = 500
 """After the start sooner: the first peers have told their time by then."""
 
-SECOND_LOOK_DIVISOR = 3
-"""A witness looks after this part of the time for attesting what has become of a heartbeat."""
-
 BEAT, WATCH = ("beat",), ("watch",)
-SECOND_LOOK = "second-look"
 
 
 class Masternodes:
@@ -108,7 +103,7 @@ class Masternodes:
         self.clock_offset_ms = 0
         self.counts = HeartbeatCounts()
         self.book = HeartbeatBook(chain_id, timing, verify, draw)
-        self._circulation = Circulation(rng, self.book, timing.interval_ms)
+        self._circulation = Circulation(rng, self.book, timing)
         self.membership = Membership(
             chain,
             self.book,
@@ -177,8 +172,6 @@ class Masternodes:
             return [*self._beat(now_ms), StartTimer(BEAT, self._timing.interval_ms)]
         if name == WATCH:
             return [*self._watch(now_ms), StartTimer(WATCH, self._watch_ms)]
-        if name[0] == SECOND_LOOK:
-            return self._look_again(name)
         return [*self._circulation.due(name, now_ms)]
 
     def _beat_soon(self) -> list[Effect]:
@@ -216,7 +209,7 @@ class Masternodes:
                 effects.append(Emit(MasternodeSilent(pubkey, age_ms)))
         self.book.forget(lambda pubkey: pubkey in members, now_ms)
         self._circulation.forget()
-        return effects
+        return [*effects, *self._circulation.remind()]
 
     def _observe(self, now_ms: int) -> None:
         """Whether this node is up, at the tip and linked to a quorum now.
@@ -264,25 +257,32 @@ class Masternodes:
 
     def _beats(self, peer: bytes, beats: Beats, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
-        items: list[Attested | Join] = [*beats.members, *beats.joins]
+        whole: list[Attested | Join] = [*beats.members, *beats.joins]
+        items = [(item, True) for item in whole]
         for witnessed in beats.witnessed:
-            found = self.book.find(beat_id(witnessed.hash))
-            if found is not None and found.hash == witnessed.hash:
-                items.append(found.with_attestations(witnessed.attestations))
-        for item in items:
+            found = self.book.of_hash(witnessed.hash)
+            if found is None:  # the heartbeat itself was lost, or came before its block
+                effects += self._circulation.lacking(peer, witnessed.hash, now_ms)
+            else:
+                items.append((found.with_attestations(witnessed.attestations), False))
+        for item, is_whole in items:
             try:
-                effects += self._enter(item, peer, now_ms)
+                effects += self._enter(item, peer, now_ms, is_whole)
             except HeartbeatError as error:
                 self.counts.refused += 1
                 return [*effects, Blame(peer, FORGED_POINTS, f"heartbeat: {error}")]
         return effects
 
-    def _enter(self, item: Attested | Join, peer: bytes | None, now_ms: int) -> list[Effect]:
-        """Take a heartbeat from ``peer`` (None: this node's own) and tell others what is new."""
+    def _enter(
+        self, item: Attested | Join, peer: bytes | None, now_ms: int, is_whole: bool = True
+    ) -> list[Effect]:
+        """Take a heartbeat from ``peer`` (None: this node's own) and tell others what is new.
+
+        ``is_whole`` False: only attestations have come.
+        """
         join = item if isinstance(item, Join) else None
         attested = item if isinstance(item, Attested) else item.attested
-        heartbeat = attested.heartbeat
-        hash_ = heartbeat_hash(self._chain_id, heartbeat)
+        heartbeat, hash_ = attested.heartbeat, heartbeat_hash(self._chain_id, attested.heartbeat)
         if heartbeat.tip_height > self._chain.tip_height:
             self._circulation.arrived(peer, hash_, Level.HEARD)
             if peer is not None and heartbeat.pubkey in self._members():
@@ -294,24 +294,31 @@ class Masternodes:
             return []
         if not self._is_known(heartbeat, join):
             return []  # perhaps its join was taken off: others may have it whole
-        before = self.book.gathering(heartbeat.pubkey)
-        known = before is not None and before.hash == hash_
+        before = self.book.of_hash(hash_)
+        had = Level.NOTHING if before is None else before.level
+        known = {} if before is None else dict(before.attestations)
         news = self.book.take(attested, join, snapshot, now_ms)
         # Not before: forged attestations to a good heartbeat must not keep it from being fetched.
         lacks = len(attested.attestations) < needed_for(heartbeat.pubkey, snapshot)
-        self._circulation.arrived(peer, hash_, Level.HEARD if lacks else Level.VERIFIED)
+        level = Level.HEARD if lacks else Level.VERIFIED
+        self._circulation.arrived(peer, hash_, level)
         if news is None:
-            return []
-        self.counts.heard += not known
+            is_repeated = before is not None and is_whole and had >= level
+            return [*self._circulation.repeated(peer, hash_, level)] if is_repeated else []
+        self.counts.heard += before is None
+        new = tuple(each for each in attested.attestations if each.witness not in known)
         gathering = self.book.gathering(heartbeat.pubkey)
         if news is News.VERIFIED or gathering is None:
-            return self._verified(heartbeat.pubkey, snapshot)
-        return self._gather(gathering, news, snapshot, peer, now_ms)
+            # By what others lack too, unless it came from where they were gathered.
+            back = self._circulation.to_sender(before, new, peer) if lacks and before else []
+            return [*back, *self._verified(heartbeat.pubkey, snapshot)]
+        return self._gather(gathering, news, new, snapshot, peer, now_ms)
 
     def _gather(
         self,
         gathering: Gathering,
         news: News,
+        new: tuple[Attestation, ...],
         snapshot: ActiveSet,
         peer: bytes | None,
         now_ms: int,
@@ -323,30 +330,14 @@ class Masternodes:
         attestation = self._attestation(gathering, now_ms)
         if attestation is not None:
             after = self.book.add(gathering, attestation)
-            back = self._circulation.to_sender(gathering, None)
+            self._circulation.attested(gathering, attestation)
+            back = self._circulation.to_sender(gathering, (*new, attestation), None)
             if after is News.VERIFIED:
                 return [*back, *self._verified(pubkey, snapshot)]
-            if self._circulation.is_linked_with(pubkey):
-                # As a rule its sender has brought it to the others, too.
-                second_look_ms = self._timing.attest_ms // SECOND_LOOK_DIVISOR
-                return [*back, StartTimer((SECOND_LOOK, pubkey), second_look_ms)]
             return [*back, *self._circulation.gather(gathering, peer), *self._circulation.timers()]
         if news is News.GREW:
-            return [*self._circulation.to_sender(gathering, peer)]
+            return [*self._circulation.to_sender(gathering, new, peer)]
         return [*self._circulation.gather(gathering, peer), *self._circulation.timers()]
-
-    def _look_again(self, name: TimerName) -> list[Effect]:
-        """A heartbeat came from its sender some time ago: bring it on if it lacks witnesses.
-
-        All that its sender is linked with may be witnesses, and too few.
-        """
-        _, pubkey = name
-        assert isinstance(pubkey, bytes)
-        gathering = self.book.gathering(pubkey)
-        if gathering is None or not gathering.sources:
-            return []
-        sends = self._circulation.gather(gathering, gathering.sources[0])
-        return [*sends, *self._circulation.timers()]
 
     def _snapshot(self, heartbeat: Heartbeat) -> ActiveSet | None:
         """avs of the tip that ``heartbeat`` names; None when that is too old to count.
@@ -376,16 +367,15 @@ class Masternodes:
 
     def _verified(self, pubkey: bytes, snapshot: ActiveSet) -> list[Effect]:
         """A heartbeat of ``pubkey`` is verified: remember it, tell others of it."""
-        found = self.book.verified(pubkey)
-        if found is None:
+        if (found := self.book.verified(pubkey)) is None:
             return []
         self.counts.verified += 1
         effects: list[Effect] = [*self._history.note(found.attested, snapshot)]
         if pubkey not in self._live:
             self._live[pubkey] = None
             effects.append(Emit(MasternodeAwake(pubkey)))
-        self._circulation.add(found)
-        return [*effects, *self._circulation.timers()]
+        is_own = self._own is not None and pubkey == self._own.key.public
+        return [*effects, *self._circulation.add(found, is_own), *self._circulation.timers()]
 
     # leaves
 
