@@ -16,6 +16,7 @@ from timecoin.params import Network
 from timecoin.rpc.auth import Gate, Login, Logins
 from timecoin.rpc.connection import ConnectionLimits
 from timecoin.rpc.method import rpc_method
+from timecoin.rpc.reception import Reception
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.site import MetricsDoor, make_site
 from timecoin.rpc.subscriptions import Streams, Subscriptions, Topic
@@ -58,6 +59,7 @@ class House:
             metrics=MetricsDoor(gate, lambda: b"up 1\n"),
             reactor=self.clock,
             limits=ConnectionLimits(max_body_bytes=MAX_BODY_BYTES),
+            reception=Reception(self.clock),
         )
 
     def leave(self, client: Client) -> None:

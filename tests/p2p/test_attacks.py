@@ -277,6 +277,20 @@ class FloodTests(LinkCase):
         self.assertEqual(taken, [True] * 20 + [False] * 80)
         self.assertTrue(self.links.lets_in(bytes((9, 8, 8, 8))))
 
+    def test_f25_connections_of_many_networks(self) -> None:
+        """Handshakes cost: members come in still, and those that this node calls itself."""
+        self.begin(LinkLimits(door=DoorLimits(all_per_minute=60, all_burst=20)))
+        member, called = bytes((7, 7, 7, 7)), bytes((6, 6, 6, 6))
+        for number, inbound, host in ((30, True, "7.7.7.7"), (31, False, "6.6.6.6")):
+            remote = FakeRemote(Peer(self.links, inbound), bytes((number,)) * 32, 2, host)
+            self.links.is_staked = lambda peer: peer.host == member  # type: ignore[method-assign]
+            remote.greet()
+            remote.hang_up()
+        taken = [self.links.lets_in(bytes((20 + n, n, n, 1))) for n in range(100)]
+        self.assertEqual(taken, [True] * 20 + [False] * 80)
+        self.assertTrue(self.links.lets_in(member))
+        self.assertTrue(self.links.lets_in(called))
+
     def test_f26_inbound_slots(self) -> None:
         """A flood of new keys drives out newcomers, not the peers that were there."""
         self.begin(LinkLimits(max_inbound=60))

@@ -86,9 +86,9 @@ class VictimTests(SynchronousTestCase):
 class DoorTests(SynchronousTestCase):
     """Before TLS has cost anything."""
 
-    def door(self, **limits: int) -> Door[int]:
+    def door(self, *, gives_way: bool = False, **limits: int) -> Door[int]:
         """With these limits."""
-        return Door(DoorLimits(**limits))
+        return Door(DoorLimits(gives_way=gives_way, **limits), 0)
 
     def test_connects_of_one_network_are_slowed(self) -> None:
         door = self.door(connects_per_minute=60, connects_burst=5)
@@ -97,6 +97,14 @@ class DoorTests(SynchronousTestCase):
         self.assertFalse(door.knock(host("8.8.1.1"), 999), "the same network")
         self.assertTrue(door.knock(host("9.8.8.8"), 0))
         self.assertTrue(door.knock(host("8.8.8.8"), 1_000))
+
+    def test_connects_of_all_networks_are_slowed_but_for_those_that_are_known(self) -> None:
+        door = self.door(all_per_minute=60, all_burst=5)
+        taken = [door.knock(bytes((20 + n, 8, 8, 8)), 0) for n in range(8)]
+        self.assertEqual(taken, [True] * 5 + [False] * 3)
+        self.assertTrue(door.knock(host("9.8.8.8"), 0, known=True))
+        self.assertTrue(door.knock(host("8.8.8.8"), 1_000))
+        self.assertFalse(door.knock(host("8.8.8.8"), 1_000))
 
     def test_a_ban_slows_its_network_down(self) -> None:
         door = self.door(connects_per_minute=60, connects_burst=5)
@@ -124,6 +132,13 @@ class DoorTests(SynchronousTestCase):
         door.left(0)
         door.left(0)
         self.assertFalse(door.knock(host("8.8.8.8"), 0), "no rarer than those within")
+
+    def test_a_door_that_gives_way_to_anybody(self) -> None:
+        door = self.door(max_handshakes=4, gives_way=True)
+        for key in range(4):
+            door.entered(key, host(f"{20 + key}.8.8.8"))
+        self.assertTrue(door.knock(host("9.8.8.8"), 0))
+        self.assertEqual(door.entered(4, host("9.8.8.8")), 0, "the oldest")
 
     def test_memory_is_bounded(self) -> None:
         door = self.door()

@@ -77,13 +77,16 @@ class Client:
 
     def __init__(self, site: BoundedSite, address: str = "127.0.0.1") -> None:
         self.transport = _Transport(peerAddress=IPv4Address("TCP", address, 40_000))
-        self.protocol = site.buildProtocol(None)
+        self.protocol = site.buildProtocol(self.transport.getPeer())
+        if self.protocol is None:
+            self.transport.loseConnection()
+            return
         self.transport.protocol = self.protocol
         self.protocol.makeConnection(self.transport)
 
     def send(self, data: bytes) -> None:
         """Deliver bytes, unless the server has closed the connection."""
-        if self.transport.connected and not self.transport.disconnecting:
+        if self.protocol is not None and not self.transport.disconnecting:
             self.protocol.dataReceived(data)
 
     def leave(self) -> None:

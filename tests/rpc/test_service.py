@@ -7,7 +7,7 @@ import ipaddress
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import treq
 from cryptography import x509
@@ -16,7 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from treq.client import HTTPClient
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.http_headers import Headers
@@ -24,7 +27,9 @@ from twisted.web.http_headers import Headers
 from timecoin.params import Network
 from timecoin.rpc import service as service_module
 from timecoin.rpc.auth import Login
+from timecoin.rpc.connection import ConnectionLimits
 from timecoin.rpc.method import rpc_method
+from timecoin.rpc.reception import StrangerLimits
 from timecoin.rpc.service import RpcService, RpcSettings, RpcStartError
 from timecoin.rpc.subscriptions import Streams, Subscriptions
 from timecoin.rpc.tls import TlsFiles
@@ -126,6 +131,15 @@ class RunningTests(ServiceTestCase):
         await service.stopService()
         self.assertFalse(cookie.exists())
 
+    async def test_who_has_logged_in_does_not_wait_for_strangers(self) -> None:
+        """Of those one request a minute would be served."""
+        few = StrangerLimits(requests_per_minute=1, requests_burst=1)
+        service = self.start(replace(self.settings, strangers=few))
+        for _ in range(3):
+            response = await self.post(self.url(service), "help", ("alice", "right"))
+            self.assertEqual(response.code, 200)
+            await response.content()
+
     async def test_two_addresses(self) -> None:
         service = self.start(replace(self.settings, bind=(("localhost", 0), ("127.0.0.2", 0))))
         for host, port in service.addresses:
@@ -163,6 +177,36 @@ class RunningTests(ServiceTestCase):
         self.assertEqual(response.code, 200)
         await treq.content(response)
         await service.stopService()
+
+    async def test_who_is_not_let_in_costs_no_tls(self) -> None:
+        full = ConnectionLimits(max_connections=0)
+        tls = write_certificate(self.folder)
+        service = self.start(replace(self.settings, tls=tls, connection=full))
+        endpoint = TCP4ClientEndpoint(REACTOR, *service.addresses[0])
+        caller = cast(Caller, await endpoint.connect(Factory.forProtocol(Caller)))
+        await caller.gone
+        self.assertEqual(caller.heard, b"")
+
+
+class Caller(Protocol):
+    """Says how TLS begins and hears what comes of it."""
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+        self.heard = b""
+
+    def connectionMade(self) -> None:
+        """The head of a record."""
+        assert self.transport is not None
+        self.transport.write(b"\x16\x03\x01")
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep."""
+        self.heard += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Cut off."""
+        self.gone.callback(None)
 
 
 class StartErrorTests(ServiceTestCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +13,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rpc.http import LOGIN, Client, get, post
+from timecoin.p2p.inbound import DoorLimits
 from timecoin.params import Network
 from timecoin.rpc.auth import Gate, Login, Logins, parse_allowip
 from timecoin.rpc.connection import DRAIN_S, ConnectionLimits
 from timecoin.rpc.method import rpc_method
+from timecoin.rpc.reception import Reception, StrangerLimits
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.site import MetricsDoor, make_site
 from timecoin.rpc.subscriptions import Streams, Subscriptions
@@ -62,8 +65,17 @@ class Stubborn:
         return "no"
 
 
+LIMITS = ConnectionLimits(
+    max_body_bytes=MAX_BODY, max_connections=4, idle_timeout_s=30, read_timeout_s=60
+)
+
+
 class SiteTestCase(SynchronousTestCase):
     def setUp(self) -> None:
+        self.begin(LIMITS, None)
+
+    def begin(self, limits: ConnectionLimits, strangers: StrangerLimits | None) -> None:
+        """A site with these limits, and one client."""
         self.clock = Clock()
         self.methods = Methods()
         self.healthy = True
@@ -71,7 +83,9 @@ class SiteTestCase(SynchronousTestCase):
             [Login.from_password("alice", "right"), Login.from_password("bob", "x")],
             {"alice": frozenset({"ping", "wait", "stubborn"}), "bob": frozenset({"help"})},
         )
-        gate = Gate(logins, LoginThrottle(self.clock), parse_allowip(["10.0.0.0/8"]))
+        reception = Reception(self.clock, strangers)
+        throttle, allowed = LoginThrottle(self.clock), parse_allowip(["10.0.0.0/8"])
+        gate = Gate(logins, throttle, allowed, reception.logged_in)
         self.server = JsonRpcServer(self.clock, gate, ServerLimits(max_batch=10, queue_depth=2))
         self.server.publish(self.methods, Stubborn())
         self.site = make_site(
@@ -81,9 +95,8 @@ class SiteTestCase(SynchronousTestCase):
             health=lambda: {"healthy": self.healthy, "live": True, "ready": False},
             metrics=MetricsDoor(gate, lambda: b"up 1\n"),
             reactor=self.clock,
-            limits=ConnectionLimits(
-                max_body_bytes=MAX_BODY, max_connections=4, idle_timeout_s=30, read_timeout_s=60
-            ),
+            limits=limits,
+            reception=reception,
         )
         self.client = Client(self.site)
 
@@ -360,6 +373,62 @@ class ConnectionTests(SiteTestCase):
         self.client.leave()
         self.assertEqual(self.site.connections, 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class StrangerTests(SiteTestCase):
+    """FAULTS F24, F25: who never logs in does not keep out those who have."""
+
+    def setUp(self) -> None:
+        door = DoorLimits(max_handshakes=10, max_handshakes_of_group=3, gives_way=True)
+        self.begin(
+            replace(LIMITS, max_connections=20),
+            StrangerLimits(door, requests_per_minute=60, requests_burst=5),
+        )
+        self.assertEqual(self.client.ask(post(PING)).status, 200)
+
+    def strangers(self, count: int) -> list[Client]:
+        """From as many networks."""
+        return [Client(self.site, f"10.0.{number}.1") for number in range(count)]
+
+    def test_many_addresses(self) -> None:
+        strangers = self.strangers(50)
+        self.assertEqual([one.closed for one in strangers], [True] * 40 + [False] * 10)
+        users = [Client(self.site) for _ in range(9)]
+        self.assertEqual([user.ask(post(PING)).status for user in users], [200] * 9)
+        self.assertEqual(self.site.connections, 20)
+        self.assertFalse(any(one.closed for one in strangers[40:]))
+
+    def test_one_address(self) -> None:
+        strangers = [Client(self.site, "10.0.0.1") for _ in range(4)]
+        self.assertEqual([one.closed for one in strangers], [False] * 3 + [True])
+        strangers[0].leave()
+        self.assertFalse(Client(self.site, "10.0.0.1").closed)
+
+    def test_who_logs_in_is_no_stranger_any_more(self) -> None:
+        user = Client(self.site, "10.9.9.9")
+        self.assertEqual(user.ask(post(PING)).status, 200)
+        others = [Client(self.site, "10.9.9.9") for _ in range(5)]
+        self.strangers(50)
+        self.assertEqual([one.ask(post(PING)).status for one in (user, *others)], [200] * 6)
+
+    def test_requests_without_a_login_wait_for_each_other(self) -> None:
+        strangers = self.strangers(8)
+        for one in strangers:
+            one.send(get(b"/status"))
+        for expected in ([0, 1, 2, 3], [4], [5], [6], [7], []):
+            answered = [number for number, one in enumerate(strangers) if one.answers()]
+            self.assertEqual(answered, expected)
+            self.assertEqual(self.client.ask(post(PING)).status, 200)
+            self.clock.advance(1)
+
+    def test_who_leaves_before_it_is_served(self) -> None:
+        strangers = self.strangers(8)
+        for one in strangers:
+            one.send(get(b"/status"))
+        for one in (*strangers, self.client):
+            one.leave()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class StoppingTests(SiteTestCase):

@@ -13,6 +13,7 @@ from tests.rpc.http import UPGRADE, Client
 from timecoin.params import Network
 from timecoin.rpc.auth import Gate, Login, Logins
 from timecoin.rpc.connection import ConnectionLimits
+from timecoin.rpc.reception import Reception
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.site import make_site
 from timecoin.rpc.subscriptions import Streams, Subscriptions, Topic
@@ -50,6 +51,7 @@ class NoiseTests(SynchronousTestCase):
             health=lambda: {"healthy": True},
             reactor=self.clock,
             limits=ConnectionLimits(),
+            reception=Reception(self.clock),
         )
 
     def enter(self) -> tuple[Client, bytes]:

@@ -68,25 +68,36 @@ class DoorLimits:
     connects_per_minute: int = 600
     """Of one address group, after a burst of ``connects_burst``."""
     connects_burst: int = 200
+    all_per_minute: int = 3_000
+    """Of all but those that are known, after a burst of ``all_burst``: handshakes cost."""
+    all_burst: int = 500
+    gives_way: bool = False
+    """When all are open: whether the oldest goes for a newcomer whose group is no rarer."""
 
 
 class Door(Generic[K]):
     """Connections from accept to link; ``K`` names one."""
 
-    def __init__(self, limits: DoorLimits) -> None:
+    def __init__(self, limits: DoorLimits, now_ms: int) -> None:
         self._limits = limits
+        self._all = TokenBucket(limits.all_per_minute, limits.all_burst, now_ms)
         self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()
         self._waiting: dict[K, bytes] = {}
         self._of_group: Counter[bytes] = Counter()
 
-    def knock(self, host: bytes, now_ms: int) -> bool:
-        """Whether a TCP connection from ``host`` is taken; it costs its group a token if so."""
+    def knock(self, host: bytes, now_ms: int, known: bool = False) -> bool:
+        """Whether a TCP connection from ``host`` is taken; it costs its group a token if so.
+
+        ``known``: it costs the others nothing.
+        """
         group = address_group(host)
         if self._of_group[group] >= self._limits.max_handshakes_of_group:
             return False
-        if len(self._waiting) >= self._limits.max_handshakes and not self._is_poor(group):
+        if len(self._waiting) >= self._limits.max_handshakes and not self._makes_room(group):
             return False
-        return self._bucket(group, now_ms).take(1, now_ms)
+        if not self._bucket(group, now_ms).take(1, now_ms):
+            return False
+        return known or self._all.take(1, now_ms)
 
     def slow_down(self, host: bytes, tokens: int, now_ms: int) -> None:
         """Somebody at ``host`` had to be banned: take connections from there more slowly."""
@@ -99,8 +110,8 @@ class Door(Generic[K]):
         self._of_group[group] += 1
         if len(self._waiting) <= self._limits.max_handshakes:
             return None
-        most = max(self._of_group, key=lambda g: (self._of_group[g], g))
-        return next(k for k, g in self._waiting.items() if g == most)
+        most = max(self._of_group.values())
+        return next(k for k, g in self._waiting.items() if self._of_group[g] == most)
 
     def left(self, key: K) -> None:
         """The connection is a link now, or gone."""
@@ -111,9 +122,11 @@ class Door(Generic[K]):
         if not self._of_group[group]:
             del self._of_group[group]
 
-    def _is_poor(self, group: bytes) -> bool:
-        """Whether some other group has more open handshakes than this one."""
-        return any(count > self._of_group[group] + 1 for count in self._of_group.values())
+    def _makes_room(self, group: bytes) -> bool:
+        """Whether one of those within goes for a newcomer: where another group has more of them."""
+        return self._limits.gives_way or any(
+            count > self._of_group[group] + 1 for count in self._of_group.values()
+        )
 
     def _bucket(self, group: bytes, now_ms: int) -> TokenBucket:
         bucket = self._buckets.pop(group, None)

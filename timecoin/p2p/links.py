@@ -35,9 +35,11 @@ from timecoin.p2p.session import LocalEnd
 from timecoin.p2p.tokens import MINUTE_MS, TokenBucket
 from timecoin.p2p.traffic import LinkFigures, Traffic
 from timecoin.p2p.turns import Turns
+from timecoin.recent import Recent
 
 MAX_HELD_BYTES = 128_000_000
 """What all connections together may keep in memory of frames that are on their way."""
+MAX_KNOWN_HOSTS = 1_000
 CONNECTS_LOST_BY_BAN = 30
 """A banned key costs its network so many connects: new keys are free, addresses are not."""
 _KIND_OF = {GetAddresses: GET_ADDRESSES, Addresses: ADDRESSES, Observed: OBSERVED}
@@ -85,7 +87,9 @@ class Links:
         self._everybody = TokenBucket(rates.all_per_minute, rates.all_burst, now_ms)
         strangers = TokenBucket(rates.strangers_per_minute, rates.strangers_burst, now_ms)
         self.turns = Turns(clock, strangers)
-        self._door: Door[Peer] = Door(limits.door)
+        self._door: Door[Peer] = Door(limits.door, now_ms)
+        self._known: Recent[bytes, bool] = Recent(MAX_KNOWN_HOSTS)
+        """Hosts of peers that were staked, or that this node has called."""
         self._connections: dict[Peer, None] = {}
         self._up: dict[bytes, Peer] = {}
         self._held: dict[Peer, int] = {}
@@ -159,7 +163,9 @@ class Links:
     def lets_in(self, host: bytes) -> bool:
         """Whether a TCP connection from ``host`` is taken."""
         now_ms = self._now_ms()
-        return self.memory.bans.of_host(host, now_ms) is None and self._door.knock(host, now_ms)
+        if self.memory.bans.of_host(host, now_ms) is not None:
+            return False
+        return self._door.knock(host, now_ms, known=self._known.find(host) is not None)
 
     def up(self) -> Iterator[Peer]:
         """The established links, oldest first."""
@@ -269,6 +275,8 @@ class Links:
             rival.close("duplicate link")
         self._up[peer.node_id] = peer
         self._door.left(peer)
+        if not peer.inbound or self.is_staked(peer):
+            self._known.put(peer.host, True)
         masternode = peer.session.masternode
         self.log.info(
             "peer connected {address} {direction} node {name} masternode {masternode}",

@@ -10,7 +10,7 @@ import binascii
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -160,14 +160,24 @@ def basic_credentials(header: bytes | None) -> tuple[str, str] | None:
     return (user, password) if colon else None
 
 
+def _nobody_asks(address: str) -> None:
+    """Who logs in from where is nobody's concern."""
+
+
 class Gate:
     """Everything a request must pass before its body is looked at."""
 
     def __init__(
-        self, logins: Logins, throttle: LoginThrottle, allowed: tuple[IPNetwork, ...] = LOOPBACK
+        self,
+        logins: Logins,
+        throttle: LoginThrottle,
+        allowed: tuple[IPNetwork, ...] = LOOPBACK,
+        on_login: Callable[[str], None] = _nobody_asks,
     ) -> None:
+        """``on_login`` hears the address of each request that is admitted."""
         self._logins = logins
         self._throttle = throttle
+        self._on_login = on_login
         self._allowed = allowed
 
     async def admit(self, address: str, authorization: bytes | None) -> Caller:
@@ -183,6 +193,7 @@ class Gate:
             await self._throttle.failed(address)
             raise HttpRefusal(HTTPStatus.UNAUTHORIZED, "wrong user or password", AUTHENTICATE)
         self._throttle.succeeded(address)
+        self._on_login(address)
         return caller
 
     def _is_allowed(self, address: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
@@ -19,11 +20,14 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITransport,
 )
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+
+from timecoin.rpc.reception import Reception
 
 DRAIN_S = 2.0
 """After a 413 the client may go on sending for this long: closing at once would lose the answer."""
@@ -88,7 +92,7 @@ class BoundedRequest(Request):
         connection = self._connection
         connection.request_complete()
         self.notifyFinish().addBoth(lambda _: connection.request_served())
-        super().requestReceived(command, path, version)
+        connection.when_served(self, partial(super().requestReceived, command, path, version))
 
     def _refuse(self, answer: bytes) -> None:
         if not self._refused:
@@ -117,9 +121,11 @@ def _is_host(data: bytes) -> bool:
 class BoundedConnection(ProtocolWrapper):
     """One client's connection, with a deadline for each request to arrive whole."""
 
-    def __init__(self, factory: BoundedSite, wrapped: IProtocol) -> None:
+    def __init__(self, factory: BoundedSite, wrapped: IProtocol, host: str) -> None:
         super().__init__(factory, wrapped)  # type: ignore[arg-type]  # registers, as it asks
         self.limits = factory.limits
+        self._host = host
+        self._reception = factory.reception
         self._call_later: Callable[..., IDelayedCall] = factory.reactor.callLater
         self._deadline: IDelayedCall | None = None
         self._serving = False
@@ -129,6 +135,7 @@ class BoundedConnection(ProtocolWrapper):
         """The first request is awaited from now on."""
         self._expect_request()
         super().makeConnection(transport)
+        self._reception.entered(self, self._host)
 
     def dataReceived(self, data: bytes) -> None:
         """Pass data on; the first bytes of a further request start its deadline."""
@@ -142,6 +149,20 @@ class BoundedConnection(ProtocolWrapper):
         """A whole request has arrived: stop its deadline."""
         self._serving = True
         self._cancel_deadline()
+
+    def when_served(self, request: Request, serve: Callable[[], None]) -> None:
+        """Serve now, or when it is the turn of somebody who has never logged in."""
+        wait_s = self._reception.wait_s(self._host)
+        if not wait_s:
+            serve()
+            return
+        waiting = self._call_later(wait_s, serve)
+
+        def gone(reason: Failure) -> None:
+            if waiting.active():
+                waiting.cancel()
+
+        request.notifyFinish().addErrback(gone)
 
     def request_served(self) -> None:
         """The answer is written; the next request may come."""
@@ -170,6 +191,7 @@ class BoundedConnection(ProtocolWrapper):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         self._cancel_deadline()
+        self._reception.left(self)
         super().connectionLost(reason)
 
     def _expect_request(self) -> None:
@@ -185,12 +207,17 @@ class BoundedConnection(ProtocolWrapper):
             self._deadline = None
 
 
-class _TooMany(Protocol):
-    """What a client gets beyond ``max_connections``: the end of its connection."""
+class BoundedTls(TLSMemoryBIOFactory):
+    """TLS on the connections that the site takes."""
 
-    def connectionMade(self) -> None:
-        assert self.transport is not None
-        self.transport.loseConnection()
+    noisy = False
+
+    def buildProtocol(  # type: ignore[override]  # None is what Factory allows
+        self, addr: IAddress | None
+    ) -> TLSMemoryBIOProtocol | None:
+        """None closes the connection before TLS costs anything."""
+        taken = self.wrappedFactory.buildProtocol(addr)
+        return None if taken is None else self.protocol(self, taken)
 
 
 class BoundedSite(Site):
@@ -199,7 +226,11 @@ class BoundedSite(Site):
     noisy = False
 
     def __init__(
-        self, resource: IResource, limits: ConnectionLimits, reactor: IReactorTime
+        self,
+        resource: IResource,
+        limits: ConnectionLimits,
+        reception: Reception,
+        reactor: IReactorTime,
     ) -> None:
         super().__init__(
             resource,
@@ -209,16 +240,20 @@ class BoundedSite(Site):
             parsePOSTFormSubmission=False,
         )
         self.limits = limits
+        self.reception = reception
         self._connections: dict[BoundedConnection, None] = {}
         self._closed: Deferred[None] | None = None
 
     def buildProtocol(  # type: ignore[override]  # twisted.web names its own channel class
         self, addr: IAddress | None
-    ) -> BoundedConnection | _TooMany:
-        """A connection, or a protocol that closes it at once when there are too many."""
+    ) -> BoundedConnection | None:
+        """A connection; None closes it before anything of it, or of TLS, has cost more."""
+        host = str(getattr(addr, "host", ""))
         if len(self._connections) >= self.limits.max_connections:
-            return _TooMany()
-        return BoundedConnection(self, super().buildProtocol(addr))
+            return None
+        if not self.reception.lets_in(host):
+            return None
+        return BoundedConnection(self, super().buildProtocol(addr), host)
 
     @property
     def connections(self) -> int:

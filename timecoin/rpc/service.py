@@ -16,13 +16,13 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTCP, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from timecoin.rpc.auth import LOOPBACK, Gate, IPNetwork, Login, Logins
-from timecoin.rpc.connection import ConnectionLimits
+from timecoin.rpc.connection import BoundedTls, ConnectionLimits
 from timecoin.rpc.cookie import Cookie
 from timecoin.rpc.methods.control import HelpMethods
 from timecoin.rpc.ports import CallMeter, MetricsText
+from timecoin.rpc.reception import Reception, StrangerLimits
 from timecoin.rpc.server import JsonRpcServer, ServerLimits
 from timecoin.rpc.site import MetricsDoor, Report, make_site
 from timecoin.rpc.subscriptions import Streams
@@ -56,6 +56,7 @@ class RpcSettings:
     tls: TlsFiles | None = None
     server: ServerLimits = field(default_factory=ServerLimits)
     connection: ConnectionLimits = field(default_factory=ConnectionLimits)
+    strangers: StrangerLimits = field(default_factory=StrangerLimits)
     websocket: WebSocketLimits = field(default_factory=WebSocketLimits)
 
 
@@ -86,7 +87,8 @@ class RpcService(Service):
         self._settings = settings
         self._logins = Logins(settings.logins, settings.whitelist)
         self.throttle = LoginThrottle(clock)
-        gate = Gate(self._logins, self.throttle, settings.allowed)
+        reception = Reception(clock, settings.strangers)
+        gate = Gate(self._logins, self.throttle, settings.allowed, reception.logged_in)
         self.server = JsonRpcServer(clock, gate, settings.server, on_call)
         self.server.publish(HelpMethods(self.server.methods), *groups)
         self.websocket = WebSocketDoor(clock, gate, streams, settings.websocket)
@@ -98,6 +100,7 @@ class RpcService(Service):
             metrics=None if metrics is None else MetricsDoor(gate, metrics),
             reactor=clock,
             limits=settings.connection,
+            reception=reception,
         )
         self._cookie = Cookie(settings.cookie_path) if settings.cookie_path else None
         self._cookie_login: Login | None = None
@@ -193,7 +196,7 @@ class RpcService(Service):
             options = tls_options(self._settings.tls)
         except TlsError as error:
             raise RpcStartError(f"rpc: {error}") from error
-        return cast("ServerFactory[Any]", TLSMemoryBIOFactory(options, False, self._site))
+        return cast("ServerFactory[Any]", BoundedTls(options, False, self._site))
 
 
 def _interface(host: str) -> str:

@@ -19,6 +19,7 @@ from timecoin.rpc.connection import BoundedSite, ConnectionLimits
 from timecoin.rpc.http import HttpRefusal, json_answer, refusal_answer
 from timecoin.rpc.jsonvalues import dumps
 from timecoin.rpc.ports import MetricsText
+from timecoin.rpc.reception import Reception
 from timecoin.rpc.server import JsonRpcServer
 from timecoin.rpc.websocket import WebSocketDoor
 
@@ -126,7 +127,8 @@ def make_site(
     metrics: MetricsDoor | None = None,
     reactor: IReactorTime,
     limits: ConnectionLimits,
+    reception: Reception,
 ) -> BoundedSite:
     """The site that serves :func:`make_resource` over bounded connections."""
     resource = make_resource(rpc, websocket, status, health, metrics)
-    return BoundedSite(resource, limits, reactor)
+    return BoundedSite(resource, limits, reception, reactor)
