@@ -262,6 +262,35 @@ class F18JumpTests(SkewCase):
 
     def test_back_by_an_hour(self) -> None:
         self.begin()
-        (clock,) = self.clocks
-        clock._skew = -3_600.0
+        self.jump(-3_600)
         self.check_goes_on()
+
+    def test_by_a_day(self) -> None:
+        for seconds in (DAY_S, -DAY_S):
+            self.begin()
+            self.jump(seconds)
+            self.check_goes_on()
+
+    def test_a_day_that_is_set_right(self) -> None:
+        """The node is as good as ever, without a restart."""
+        for seconds in (DAY_S, -DAY_S):
+            self.begin()
+            self.jump(seconds)
+            self.world.run(2 * SLOT_S)
+            self.jump(-seconds)
+            self.world.run(2 * SLOT_S)
+            self.assertEqual(self.height(3), self.height(0))
+            payments = self.pay_for(2 * SLOT_S, (3,))
+            self.world.run(3)
+            self.latencies_ms(payments)
+            key, others = self.nodes[3].voting_key.public, self.nodes[0].running
+            active = others.chain.active_set(self.height(0))
+            assert active is not None
+            self.assertIn(key, active.weights, "it was taken out, and is back")
+            self.assertTrue(others.masternodes.book.is_live(key, int(self.now * 1000)))
+            self.check_one_history()
+
+    def jump(self, seconds: int) -> None:
+        """The last node's clock does, this time."""
+        (clock,) = self.clocks
+        clock._skew += seconds

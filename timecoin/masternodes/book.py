@@ -261,8 +261,8 @@ class HeartbeatBook:
         One with all its attestations (``complete``) is, though a later one is being gathered.
         """
         timing, timestamp = self._timing, heartbeat.timestamp
-        if not now_ms - timing.ttl_ms < timestamp <= now_ms + MAX_CLOCK_OFFSET_MS:
-            return False  # outdated, or from the future
+        if timestamp <= now_ms - timing.ttl_ms or _is_ahead(heartbeat, now_ms):
+            return False
         if entry is None:
             return heartbeat.pubkey in snapshot.by_pubkey or self._has_room(join, snapshot)
         known = [] if entry.verified is None else [entry.verified.heartbeat]
@@ -270,13 +270,16 @@ class HeartbeatBook:
             known.append(entry.gathering.heartbeat)
         return all(
             heartbeat.sequence > found.sequence
-            and timestamp >= found.timestamp + timing.interval_ms // 2
+            and (
+                timestamp >= found.timestamp + timing.interval_ms // 2
+                or _is_ahead(found, now_ms)  # this node's clock was, and has been set right
+            )
             for found in known
         )
 
     def _may_be_verified(self, gathering: Gathering | None, now_ms: int) -> bool:
         """Whether attestations to it can still come; it has the time until the next heartbeat."""
-        if gathering is None:
+        if gathering is None or _is_ahead(gathering.heartbeat, now_ms):
             return False
         return now_ms - gathering.heartbeat.timestamp <= self._timing.interval_ms
 
@@ -332,3 +335,8 @@ class HeartbeatBook:
         """``found`` is kept no longer."""
         if found is not None and self._by_id.get(found.id) is found:
             del self._by_id[found.id]
+
+
+def _is_ahead(heartbeat: Heartbeat, now_ms: int) -> bool:
+    """Whether it is from further in the future than clocks may be apart."""
+    return heartbeat.timestamp > now_ms + MAX_CLOCK_OFFSET_MS
