@@ -6,11 +6,14 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.finality import forge
-from tests.finality.world import World, genesis_coin, key_of, make_set, output_of, pay
+from tests.finality.test_calls import join
+from tests.finality.world import Node, World, genesis_coin, key_of, make_set, output_of, pay
 from timecoin.finality import early
 from timecoin.finality.events import Status
 from timecoin.finality.messages import Certified, Finalized, GetCertificate, Receipts
-from timecoin.machine import Record
+from timecoin.ledger.transaction import Transaction
+from timecoin.machine import LinkDown, Record, Spread
+from timecoin.quorum.certificate import BatchCertificate
 
 
 class ReceiptTests(SynchronousTestCase):
@@ -251,3 +254,148 @@ class ReceiptTests(SynchronousTestCase):
         self.world.next_slot()
         roots = {i.root for _, m in self.node.sent if isinstance(m, Receipts) for i in m.items}
         self.assertEqual(roots, {self.certificate.root})
+
+
+class OnTheWayTests(SynchronousTestCase):
+    """A payment is certified, and not final yet, when a block comes."""
+
+    def held_up(self, world: World, poller: Node) -> Transaction:
+        """A payment of ``poller`` whose certificate everybody holds; receipts came nowhere."""
+        world.cut = lambda source, target, message: isinstance(message, Receipts)
+        tx = pay([genesis_coin(0)])
+        world.submit(poller, tx)
+        world.run(500)
+        for node in world.nodes:
+            self.assertFalse(node.is_final(tx.txid))
+            self.assertEqual(node.finality.statistics().certificates, 1)
+            node.sent.clear()
+        world.cut = lambda source, target, message: False
+        return tx
+
+    def assert_final_everywhere(self, world: World, tx: Transaction) -> None:
+        for node in world.nodes:
+            self.assertTrue(node.is_final(tx.txid), node.name)
+            self.assertEqual(node.blames, [], node.name)
+
+    def test_each_receipt_comes_to_the_collector_once(self) -> None:
+        for count in (4, 16, 64):
+            world = World(count)
+            poller = world.nodes[0]
+            tx = self.held_up(world, poller)
+            world.connect()
+            world.run(300)
+            self.assert_final_everywhere(world, tx)
+            told = [
+                message
+                for node in world.nodes
+                for target, message in node.sent
+                if target == poller.name and isinstance(message, Receipts)
+            ]
+            self.assertEqual(len(told), count - 1)
+
+    def test_by_relays_where_members_are_not_linked_with_the_collector(self) -> None:
+        # 2 overhears the receipt of 3, which makes a quorum there, before 1 asks it to carry it on.
+        world = World(4, followers=1, linked=False)
+        join(world, [(0, 4), (4, 2), (2, 1), (1, 3), (2, 3)])
+        world.cut = lambda source, target, message: (
+            isinstance(message, Receipts)
+            or (isinstance(message, Certified) and {source, target} == {b"node 2", b"node 3"})
+        )
+        tx = pay([genesis_coin(0)])
+        world.submit(world.nodes[0], tx)
+        world.run(500)
+        held = [node.finality._parts.certificates.all()[0] for node in world.nodes]
+        self.assertEqual([each.source for each in held[2:4]], [b"node 4", b"node 1"])
+        self.assertFalse(world.nodes[0].is_final(tx.txid))
+        world.cut = lambda source, target, message: False
+        world.connect()
+        world.run(100)
+        self.assert_final_everywhere(world, tx)
+        brought = [
+            item.voter
+            for target, message in world.nodes[2].sent
+            if target == world.nodes[4].name and isinstance(message, Receipts)
+            for item in message.items
+            if item.tip == 1
+        ]
+        voters = [node.key.public for node in world.nodes[1:4] if node.key is not None]
+        self.assertEqual(sorted(brought), sorted(voters))
+
+    def test_a_way_back_that_keeps_them_to_itself(self) -> None:
+        world = World(4, followers=2, linked=False)
+        join(world, [(0, 4), (4, 1), (4, 2), (4, 3), (0, 5), (5, 1), (5, 2), (5, 3)])
+        poller = world.nodes[0]
+        tx = self.held_up(world, poller)
+        world.cut = lambda source, target, message: (
+            source == b"node 4" and isinstance(message, Receipts)
+        )
+        world.connect()
+        world.run(6_000)
+        self.assert_final_everywhere(world, tx)
+
+    def test_a_collector_that_is_gone(self) -> None:
+        world = World(7)
+        tx = self.held_up(world, world.nodes[0])
+        world.crash(world.nodes[0])
+        world.connect()
+        world.run(300)
+        self.assertEqual([node.is_final(tx.txid) for node in world.nodes[1:]], [True] * 6)
+
+    def test_who_has_lost_its_way_back_asks_everybody(self) -> None:
+        world = World(4, followers=2, linked=False)
+        join(world, [(0, 4), (4, 1), (4, 2), (4, 3), (3, 1), (5, 1), (5, 2), (1, 2)])
+        poller, _, _, cut_off = world.nodes[:4]
+        self.held_up(world, poller)
+        world.deliver(cut_off, LinkDown(b"node 4"))
+        world.deliver(world.nodes[4], LinkDown(cut_off.name))
+        world.connect(nodes=[cut_off])
+        told = [m for to, m in cut_off.sent if to == b"node 1" and isinstance(m, Receipts)]
+        self.assertEqual([message.asked for message in told], [1])
+
+    def told_alone(self) -> tuple[World, BatchCertificate]:
+        """The first node holds a certificate of the second; nobody hears what it says."""
+        world = World(4)
+        world.cut = lambda source, target, message: True
+        tx = pay([genesis_coin(0)])
+        certificate = forge.certificate(world, [tx], world.nodes[1:])
+        world.receive(world.nodes[0], world.nodes[1], Certified(certificate, (tx,)))
+        world.nodes[0].sent.clear()
+        return world, certificate
+
+    def test_asked_of_one_that_has_overheard_it(self) -> None:
+        world, certificate = self.told_alone()
+        node, source, other = world.nodes[:3]
+        receipt = forge.receipt(other, certificate)
+        forged = msgspec.structs.replace(receipt, signature=bytes(64))
+        expected: list[tuple[int, list[object]]] = [
+            (0, []),
+            (1, [(source.name, Receipts((receipt,), 1))]),
+            (1, []),
+        ]
+        for asked, sent in expected:
+            item = forged if asked else receipt  # known by now: what was checked goes on
+            world.receive(node, other, Receipts((item,), asked))
+            self.assertEqual(node.sent, sent)
+            node.sent.clear()
+        self.assertEqual(node.blames, [])
+
+    def test_asked_before_the_block_is_here(self) -> None:
+        world, certificate = self.told_alone()
+        node, source, other = world.nodes[:3]
+        asked = forge.receipt(other, certificate, tip=1)
+        unasked = forge.receipt(source, certificate, tip=1)
+        world.receive(node, other, Receipts((asked, unasked), 1))
+        self.assertEqual(node.sent, [])
+        world.connect()
+        self.assertIn((source.name, Receipts((asked,), 1)), node.sent)
+
+    def test_to_everybody_once_when_the_way_back_has_brought_nothing(self) -> None:
+        world, certificate = self.told_alone()
+        node, _, other = world.nodes[:3]
+        receipt = forge.receipt(other, certificate)
+        world.receive(node, other, Receipts((receipt,), 1))
+        world.run(world.tuning.repoll_ms)
+        spread = Spread(Receipts((receipt,)), receipt.voter, (other.name,))
+        for expected in ([spread], []):
+            effects = world.receive(node, other, Receipts((receipt,), 1))
+            self.assertEqual([each for each in effects if isinstance(each, Spread)], expected)

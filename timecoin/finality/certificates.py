@@ -79,6 +79,11 @@ class Held:
         """Whether everything that still waits is final."""
         return all(txid in self.final for txid in self.waiting)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its collector, another node, may still lack the receipts that are known here."""
+        return not self.collector and not self.final_passed_on
+
 
 class Certificates:
     """Held certificates by row key, by batch root and by certified txid, oldest first."""

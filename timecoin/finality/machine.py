@@ -150,8 +150,8 @@ class Finality:
                 effects, held = parts.custody.take(peer, message, now_ms)
                 stored = parts.intake.take_stored()
                 return effects + parts.settlement.settle(stored, now_ms, peer, held)
-            case Receipts(items):
-                return parts.settlement.on_receipts(peer, items, now_ms)
+            case Receipts():
+                return parts.settlement.on_receipts(peer, message, now_ms)
             case Finalized(receipts):
                 return parts.settlement.on_finalized(peer, receipts, now_ms)
             case GetCertificate(name):

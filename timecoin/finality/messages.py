@@ -87,9 +87,13 @@ class SignedReceipt(Wire, frozen=True):
 
 
 class Receipts(Wire, frozen=True):
-    """Receipts of the sender, or passed on."""
+    """Receipts of the sender, or passed on.
+
+    The receiver counts them all; the first ``asked`` ones it is to bring to their collectors too.
+    """
 
     items: Annotated[tuple[SignedReceipt, ...], msgspec.Meta(min_length=1, max_length=MAX_RECEIPTS)]
+    asked: Annotated[int, msgspec.Meta(ge=0, le=MAX_RECEIPTS)] = 0
 
 
 class Finalized(Wire, frozen=True):

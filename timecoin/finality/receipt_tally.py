@@ -14,12 +14,16 @@ from timecoin.quorum.snapshots import voter_index
 from timecoin.quorum.tally import has_quorum, weight_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counted:
     """One member's receipt, its signature checked."""
 
     stored_bitmap: bytes
     signature: bytes
+    carried_on: bool = False
+    """Whether it was sent on from here towards the collector."""
+    spread: bool = False
+    """Whether gossip has carried it from here to everybody."""
 
 
 class ReceiptTally:
@@ -38,6 +42,10 @@ class ReceiptTally:
             return len(tips) >= MAX_TALLIED_TIPS and tip < min(tips)
         known = tips[tip].get(voter)
         return known is not None and _bits(known.stored_bitmap) >= _bits(bitmap)
+
+    def find(self, key: bytes, tip: int, voter: bytes) -> Counted | None:
+        """What is counted of ``voter``."""
+        return self._tips.get(key, {}).get(tip, {}).get(voter)
 
     def add(self, key: bytes, tip: int, voter: bytes, counted: Counted) -> None:
         """Count a checked receipt; of two of one member, the one that says more."""

@@ -6,6 +6,10 @@ of in time, each member tells its receipt to all (PROTOCOL 5, Final).
 
 from __future__ import annotations
 
+from collections import Counter
+
+from msgspec.structs import replace
+
 from timecoin.codec import encode
 from timecoin.finality.certificates import FINALS, Certificates, Held, final_key
 from timecoin.finality.context import Context
@@ -81,7 +85,7 @@ class Settlement:
             if item.receipt is None:
                 continue
             if peer is not None and item is held:
-                effects.append(Send(peer, Receipts((item.receipt,))))
+                effects.append(Send(peer, Receipts((item.receipt,), 1)))
             elif item.receipt is not before and not item.collector:
                 effects += self._tell(item)
         return effects
@@ -90,19 +94,48 @@ class Settlement:
         """Receipt at the new tip everything that waits, and tell all members."""
         effects: list[Effect] = []
         made: list[SignedReceipt] = []
+        lost: list[SignedReceipt] = []
         memo: dict[bytes, bool] = {}
         back: dict[bytes, list[SignedReceipt]] = {}
-        staked = dict.fromkeys(self._context.committee.staked_peers())
         for held in self._certificates.all():
             effects += self._receipt(held, memo, now_ms)
-            if held.receipt is not None:
-                made.append(held.receipt)
-                held.told_tip = held.receipt.tip
-                if held.source is not None and held.source not in staked and not held.is_final:
-                    back.setdefault(held.source, []).append(held.receipt)
-        for page in _pages(made):
-            effects += self._context.committee.to_staked(page)
-        effects += [Send(peer, page) for peer, items in back.items() for page in _pages(items)]
+            if held.receipt is None:
+                continue
+            made.append(held.receipt)
+            held.told_tip = held.receipt.tip
+            if held.is_final or held.collector:
+                continue
+            if (source := self._way_back(held)) is None:
+                lost.append(held.receipt)
+            else:
+                back.setdefault(source, []).append(held.receipt)
+        return effects + self._send_all(made, lost, back)
+
+    def _way_back(self, held: Held) -> bytes | None:
+        """The peer that brings receipts for ``held`` to its collector; None if it is gone."""
+        source = held.source
+        return source if source and self._context.committee.is_linked(source) else None
+
+    def _send_all(
+        self,
+        made: list[SignedReceipt],
+        lost: list[SignedReceipt],
+        back: dict[bytes, list[SignedReceipt]],
+    ) -> list[Effect]:
+        """Send the receipts ``made`` to all linked members, and those of ``back`` to these peers.
+
+        These are asked to bring them to the collectors, everybody is of what is ``lost``.
+        """
+        effects: list[Effect] = []
+        staked = self._context.committee.staked_peers()
+        alike = _pages(lost, made)
+        for peer in staked:
+            own = back.get(peer)
+            pages = alike if own is None else _pages([*lost, *own], made)
+            effects += [Send(peer, page) for page in pages]
+        for peer, items in back.items():
+            if peer not in staked:
+                effects += [Send(peer, page) for page in _pages(items, items)]
         return effects
 
     def repeat(self, key: bytes, now_ms: int) -> list[Effect]:
@@ -121,7 +154,7 @@ class Settlement:
         effects = self._custody.pass_on(held, whole=False) + self._pass_final(held)
         if held.receipt is not None and not committee.sees_all:
             held.told_tip = held.receipt.tip
-            return [*effects, Broadcast(Receipts((held.receipt,))), *asked]
+            return [*effects, Broadcast(Receipts((held.receipt,), 1)), *asked]
         return effects + self._tell(held) + asked
 
     def _tell(self, held: Held) -> list[Effect]:
@@ -129,11 +162,11 @@ class Settlement:
         if held.receipt is None:
             return []
         held.told_tip = held.receipt.tip
-        message = Receipts((held.receipt,))
-        effects = self._context.committee.to_staked(message)
-        if held.source is not None and held.source not in self._context.committee.staked_peers():
-            effects.append(Send(held.source, message))
-        return effects
+        made = [held.receipt]
+        if held.collector:
+            return self._send_all(made, [], {})
+        source = self._way_back(held)
+        return self._send_all(made, *(([], {source: made}) if source else (made, {})))
 
     def _receipt(self, held: Held, memo: dict[bytes, bool], now_ms: int) -> list[Effect]:
         receipt, effects = self._book.sign(held, memo)
@@ -146,54 +179,61 @@ class Settlement:
 
     # everybody's receipts
 
-    def on_receipts(
-        self, peer: bytes, items: tuple[SignedReceipt, ...], now_ms: int
-    ) -> list[Effect]:
+    def on_receipts(self, peer: bytes, message: Receipts, now_ms: int) -> list[Effect]:
         """Receipts, the sender's own or passed on; each signature is checked once."""
         effects: list[Effect] = []
-        fresh: list[tuple[Held, SignedReceipt]] = []
+        onward: list[tuple[Held, SignedReceipt, bool]] = []
         ahead: dict[int, list[SignedReceipt]] = {}
+        asked_ahead: Counter[int] = Counter()
         unknown: dict[bytes, None] = {}
         changed: dict[tuple[bytes, int], Held] = {}
-        for item in items:
+        for number, item in enumerate(message.items):
+            asked = number < message.asked
             held = self._certificates.get(item.anchor, item.root)
             if held is None:
                 unknown[item.root] = None
             elif item.tip > self._context.chain.tip_height:
                 ahead.setdefault(item.tip, []).append(item)
-            elif not held.is_final:
+                asked_ahead[item.tip] += asked
+            elif not held.is_final or (asked and held.is_awaited):
                 taken = self._take(held, item)
                 if isinstance(taken, tuple):
                     effects.append(Blame(peer, *taken))
                     break
                 if taken:
                     changed[held.key, item.tip] = held
-                    fresh.append((held, item))
-        effects += self._carry_on(peer, fresh, now_ms)
+                if taken or asked:
+                    onward.append((held, item, asked))
+        effects += self._carry_on(peer, onward, now_ms)
         for (_, tip), held in changed.items():
             effects += self._count(held, tip, now_ms)
         for tip, waiting in ahead.items():
-            self._early.put(tip, peer, Receipts(tuple(waiting)))
+            self._early.put(tip, peer, Receipts(tuple(waiting), asked_ahead[tip]))
         return effects + self._context.questions.ask(peer, unknown, now_ms)
 
     def _carry_on(
-        self, peer: bytes, fresh: list[tuple[Held, SignedReceipt]], now_ms: int
+        self, peer: bytes, onward: list[tuple[Held, SignedReceipt, bool]], now_ms: int
     ) -> list[Effect]:
-        """Others' receipts go on to the collector the way their certificate has come; when that has
-        brought no quorum in time, to everybody."""
+        """Others' receipts go on to the collector the way their certificate has come, once, if
+        that was asked for; when it has brought no quorum in time, to everybody."""
         back: dict[bytes, list[SignedReceipt]] = {}
         by_author: dict[bytes, list[SignedReceipt]] = {}
-        for held, item in fresh:
-            if held.collector:
+        for held, item, asked in onward:
+            counted = self._tally.find(held.key, item.tip, item.voter)
+            if held.collector or counted is None:
                 continue
-            source = held.source
-            lost = source is None or not self._context.committee.is_linked(source)
-            if lost or now_ms - held.stored_ms >= self._context.params.repoll_ms:
-                by_author.setdefault(item.voter, []).append(item)
-            elif source is not None and source != peer:
-                back.setdefault(source, []).append(item)
+            # What was checked, which may say more.
+            good = replace(item, stored_bitmap=counted.stored_bitmap, signature=counted.signature)
+            source = self._way_back(held)
+            if source is None or now_ms - held.stored_ms >= self._context.params.repoll_ms:
+                if not counted.spread:
+                    counted.spread = True
+                    by_author.setdefault(item.voter, []).append(good)
+            elif asked and source != peer and not counted.carried_on:
+                counted.carried_on = True
+                back.setdefault(source, []).append(good)
         effects: list[Effect] = [
-            Send(source, Receipts(tuple(items))) for source, items in back.items()
+            Send(source, Receipts(tuple(items), len(items))) for source, items in back.items()
         ]
         for author, items in by_author.items():
             effects.append(Spread(Receipts(tuple(items)), author, (peer,)))
@@ -322,8 +362,14 @@ class Settlement:
                 held.final[txid] = self._announced[txid] = None
 
 
-def _pages(items: list[SignedReceipt]) -> list[Receipts]:
+def _pages(asked: list[SignedReceipt], made: list[SignedReceipt]) -> list[Receipts]:
+    """The receipts ``made``, those first that the receiver is ``asked`` to carry on."""
+    first = dict.fromkeys(map(id, asked))
+    items = [*asked, *(item for item in made if id(item) not in first)]
     return [
-        Receipts(tuple(items[start : start + MAX_RECEIPTS]))
+        Receipts(
+            tuple(items[start : start + MAX_RECEIPTS]),
+            max(0, min(MAX_RECEIPTS, len(asked) - start)),
+        )
         for start in range(0, len(items), MAX_RECEIPTS)
     ]

@@ -130,8 +130,8 @@ class WrongChain(Behaviour):
                     message.slot,
                     message.block.hash,
                 )
-            case Receipts(items):
-                return [frame_of(Receipts(tuple(self._receipt(item) for item in items)))]
+            case Receipts(items, asked):
+                return [frame_of(Receipts(tuple(self._receipt(item) for item in items), asked))]
             case Answer(vote=VoteReply() as vote):
                 elsewhere = VoteReply(vote.reject_bitmap, key.sign(OTHER_CHAIN))
                 return [frame_of(msgspec.structs.replace(message, vote=elsewhere))]
