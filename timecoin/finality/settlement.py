@@ -166,7 +166,9 @@ class Settlement:
         if held.collector:
             return self._send_all(made, [], {})
         source = self._way_back(held)
-        return self._send_all(made, *(([], {source: made}) if source else (made, {})))
+        if source is None:
+            return self._send_all(made, made, {})
+        return self._send_all(made, [], {source: made})
 
     def _receipt(self, held: Held, memo: dict[bytes, bool], now_ms: int) -> list[Effect]:
         receipt, effects = self._book.sign(held, memo)
