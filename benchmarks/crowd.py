@@ -37,6 +37,7 @@ from timecoin.p2p.tls import NodeTls
 from timecoin.sync.messages import TipAnnounce
 
 ANNOUNCE_S = 5
+CONNECT_S = 10
 LINGER_S = 3
 """How long the last callers in a hurry stay."""
 LIMITS = LinkLimits(rates=RateLimits(kinds=KIND_RULES))
@@ -99,6 +100,7 @@ async def chat(reactor: Any, options: argparse.Namespace) -> None:
             os.urandom,
             Rows(),
             no_names,
+            time.time,
         )
         service.set_listener(listener)
         services.append(service)
@@ -136,30 +138,41 @@ class Hurry:
         tell(force=True, **self.counts)
 
     async def _call(self, number: int) -> None:
-        seed = os.urandom(32)
-        tls = NodeTls(seed)
         chain_id = bytes.fromhex(self._options.chain_id)
-        local = LocalEnd(tls.node_id, chain_id, "crowd/1", number, None)
-        memory = Memory(Rows(), os.urandom)
-        key = SigningKey(seed)
-        discovery = Discovery(key, local.chain_id, 0, memory.book, random.Random(number), None)
-        links = Links(self._reactor, local, memory, LIMITS, discovery)
-        links.listener = Listener()
-        source = (f"127.{1 + number // 60_000}.{number // 250 % 240 + 1}.{number % 250 + 1}", 0)
-        endpoint = wrapClientTLS(
-            tls,
-            TCP4ClientEndpoint(
-                self._reactor, "127.0.0.1", self._options.port, 10, bindAddress=source
-            ),
-            self._reactor,
-        )
-        peer = await endpoint.connect(PeerFactory(links, inbound=False))
-        assert isinstance(peer, Peer)
+        peer = await stranger(self._reactor, self._options.port, chain_id, number)
         self.counts["opened"] += 1
         linked = await peer.settled  # not within the sum: others count meanwhile
         self.counts["links"] += linked
         await peer.finished
         self.counts["let_go"] += 1
+
+
+def midnight() -> int:
+    """A time of day that nobody asks for."""
+    return 0
+
+
+def source(number: int) -> str:
+    """The address of the stranger of that number: a network of its own."""
+    return f"127.{1 + number // 60_000}.{number // 250 % 240 + 1}.{number % 250 + 1}"
+
+
+async def stranger(reactor: Any, port: int, chain_id: bytes, number: int) -> Peer:
+    """A connection of a node that nobody has seen, from an address of its own; hello is to come."""
+    seed = os.urandom(32)
+    tls = NodeTls(seed)
+    local = LocalEnd(tls.node_id, chain_id, "crowd/1", number, None, midnight)
+    memory = Memory(Rows(), os.urandom)
+    chance = random.Random(number)
+    discovery = Discovery(SigningKey(seed), chain_id, 0, memory.book, chance, None)
+    links = Links(reactor, local, memory, LIMITS, discovery)
+    links.listener = Listener()
+    here = (source(number), 0)
+    tcp = TCP4ClientEndpoint(reactor, "127.0.0.1", port, CONNECT_S, bindAddress=here)
+    endpoint = wrapClientTLS(tls, tcp, reactor)
+    peer = await endpoint.connect(PeerFactory(links, inbound=False))
+    assert isinstance(peer, Peer)
+    return peer
 
 
 _told_s = 0.0

@@ -131,7 +131,7 @@ def fuzz_websocket(data: bytes) -> None:
 
 def fuzz_session(data: bytes) -> None:
     """Whatever a peer sends over its link: the session goes on, or ends once and for all."""
-    local = LocalEnd(ALICE, CHAIN_ID, "fuzz", 1, SigningKey(bytes(32)))
+    local = LocalEnd(ALICE, CHAIN_ID, "fuzz", 1, SigningKey(bytes(32)), lambda: 0)
     session = Session(local, BOB, bytes(32), 0)
     session.open(0, 0)
     for number, frame in enumerate(_frames(data)):

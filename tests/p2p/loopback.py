@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -84,6 +85,7 @@ class Node:
             os.urandom,
             self.rows,
             resolve,
+            time.time,
         )
         self.service.set_listener(self.told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -52,9 +53,16 @@ ALICE, BOB = b"\xa1" * 32, b"\xb0" * 32
 ALICE_VOTES, BOB_VOTES = SigningKey(b"\x01" * 32), SigningKey(b"\x02" * 32)
 
 
-def local_end(node_id: bytes, voting_key: SigningKey | None = None) -> LocalEnd:
+def midnight() -> int:
+    """What the time of day is where it does not matter."""
+    return 0
+
+
+def local_end(
+    node_id: bytes, voting_key: SigningKey | None = None, unix_ms: Callable[[], int] = midnight
+) -> LocalEnd:
     """A node of the test chain."""
-    return LocalEnd(node_id, CHAIN, "timecoin/test", node_id[0], voting_key)
+    return LocalEnd(node_id, CHAIN, "timecoin/test", node_id[0], voting_key, unix_ms)
 
 
 def hello(**changes: object) -> Hello:
@@ -63,9 +71,9 @@ def hello(**changes: object) -> Hello:
     return msgspec.structs.replace(good, **changes)
 
 
-def alice(voting_key: SigningKey | None = None) -> Session:
+def alice(voting_key: SigningKey | None = None, unix_ms: Callable[[], int] = midnight) -> Session:
     """Alice's end of a link with Bob that was opened at 0."""
-    return Session(local_end(ALICE, voting_key), BOB, EXPORTER, 0)
+    return Session(local_end(ALICE, voting_key, unix_ms), BOB, EXPORTER, 0)
 
 
 def closes(effects: list[SessionEffect]) -> Close:
@@ -91,9 +99,11 @@ def exchange(first: Session, second: Session, now_ms: int = 0) -> list[SessionEf
     return seen
 
 
-def joined(alice_votes: bool = True, bob_votes: bool = True) -> tuple[Session, Session]:
-    """Two ends of a link that came up at time 0."""
-    one = alice(ALICE_VOTES if alice_votes else None)
+def joined(
+    alice_votes: bool = True, bob_votes: bool = True, unix_ms: Callable[[], int] = midnight
+) -> tuple[Session, Session]:
+    """Two ends of a link that came up at time 0; ``unix_ms``: Alice's time of day."""
+    one = alice(ALICE_VOTES if alice_votes else None, unix_ms)
     other = Session(local_end(BOB, BOB_VOTES if bob_votes else None), ALICE, EXPORTER, 0)
     assert exchange(one, other) == [Established(), Established()]
     return one, other
@@ -249,10 +259,10 @@ class LivenessTests(SynchronousTestCase):
             self.assertEqual(session.due_ms(), 2 * interval_ms)
 
     def test_pong_repeats_the_number(self) -> None:
-        """And costs one frame."""
-        session, _ = joined()
+        """And tells the time of day; it costs one frame."""
+        session, _ = joined(unix_ms=lambda: 86_400_000)
         effects = session.frame_arrived(PING, encode(Ping(2**64 - 1)), 5)
-        self.assertEqual(effects, [SendFrame(PONG, encode(Pong(2**64 - 1, 5)))])
+        self.assertEqual(effects, [SendFrame(PONG, encode(Pong(2**64 - 1, 86_400_000)))])
 
     def test_latency_is_measured(self) -> None:
         """From ping to its own pong; a pong that nobody asked for changes nothing."""
@@ -267,13 +277,25 @@ class LivenessTests(SynchronousTestCase):
         self.assertEqual(session.latency_ms, 30)
 
     def test_the_peers_clock_is_compared_in_the_middle_of_the_round_trip(self) -> None:
-        session, _ = joined()
+        now_ms = [0]
+        session, _ = joined(unix_ms=lambda: now_ms[0])
         session.tick(2_000)
+        now_ms[0] = 2_030
         session.frame_arrived(PONG, encode(Pong(2, 12_515)), 2_030)
         self.assertEqual(session.clock_offset_ms, 10_500)
         session.tick(4_030)
+        now_ms[0] = 4_050
         session.frame_arrived(PONG, encode(Pong(3, 1_040)), 4_050)
         self.assertEqual(session.clock_offset_ms, -3_000)
+
+    def test_a_clock_that_is_set_in_between_moves_only_the_offset(self) -> None:
+        now_ms = [0]
+        session, _ = joined(unix_ms=lambda: now_ms[0])
+        session.tick(2_000)
+        now_ms[0] = 2_030 - 86_400_000
+        session.frame_arrived(PONG, encode(Pong(2, 2_015)), 2_030)
+        self.assertEqual((session.latency_ms, session.clock_offset_ms), (30, 86_400_000))
+        self.assertEqual(session.due_ms(), 4_000)
 
     def test_a_slow_answer_says_nothing_about_the_clock(self) -> None:
         session, _ = joined()

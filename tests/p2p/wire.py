@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from OpenSSL.crypto import X509
@@ -30,8 +31,8 @@ EXPORTER = b"\xee" * 32
 
 
 def local_end(node_id: bytes) -> LocalEnd:
-    """A node without voting key on the test chain."""
-    return LocalEnd(node_id, CHAIN, "timecoin/test", 1, None)
+    """A node without voting key on the test chain, at midnight."""
+    return LocalEnd(node_id, CHAIN, "timecoin/test", 1, None, lambda: 0)
 
 
 class Rows:
@@ -67,7 +68,8 @@ def make_links(
     limits: LinkLimits | None = None,
     rows: Rows | None = None,
 ) -> Links:
-    """A table of connections that remembers in ``rows``."""
+    """A table of connections that remembers in ``rows``; ``clock`` tells the time of day, too."""
+    local = replace(local, unix_ms=lambda: int(clock.seconds() * 1000))
     memory = Memory(rows or Rows(), zeros)
     key = SigningKey(b"\x07" * 32)
     discovery = Discovery(key, CHAIN, 0, memory.book, random.Random(1), None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.posixbase import PosixReactorBase
 
 from timecoin.chain.commit import BlockConnected
@@ -84,12 +85,17 @@ def rpc_service(
     config: NodeConfig,
     around: Around,
     reactor: PosixReactorBase,
+    wall: IReactorTime,
     stop: Callable[[], None],
 ) -> RpcService:
-    """The JSON-RPC interface of ``node`` and its metrics; ``stop`` ends the process in order."""
+    """The JSON-RPC interface of ``node`` and its metrics; ``stop`` ends the process in order.
+
+    ``wall`` is the time of day, ``reactor`` how long things take.
+    """
     catalog = make_catalog(
         NodeParts(
             clock=reactor,
+            wall=wall,
             genesis=node.genesis,
             views=node.views,
             addresses=node.addresses,
@@ -138,7 +144,7 @@ def rpc_service(
         node,
         around.meters,
         Surroundings(
-            clock=reactor,
+            clock=wall,
             pool_limits=config.pool_limits,
             message_names=MESSAGE_NAMES,
             links=peers.figures,

@@ -28,6 +28,7 @@ from timecoin.metrics.loopdelay import LoopProbe
 from timecoin.metrics.meters import Meters
 from timecoin.node.build import build_node
 from timecoin.node.catalog import KIND_RULES
+from timecoin.node.clocks import WallClock
 from timecoin.node.config import NodeConfig
 from timecoin.node.interface import Around, follow_coins, restore_coins, rpc_service
 from timecoin.node.keyfiles import load_or_create_node_seed
@@ -150,7 +151,7 @@ def compose(
     if config.reindex or is_interrupted(engine):
         claim_store(engine, genesis.hash)
         reindex(engine, genesis, config.address_index, ReindexProgress(reactor, _terminal()).tell)
-    meters = Meters()
+    meters, wall = Meters(), WallClock(reactor)
     offload = ThreadOffload(reactor, reactor.getThreadPool(), on_crash, meters.store_sync.add)
     peers = PeerService(
         reactor,
@@ -171,6 +172,7 @@ def compose(
         entropy=os.urandom,
         rows=PeerStore(engine),
         resolve=resolver(reactor),
+        unix_s=wall.seconds,
     )
     settings = NodeSettings(
         genesis=genesis,
@@ -183,7 +185,7 @@ def compose(
         prune=config.prune,
     )
     runtime = Runtime(
-        clock=reactor,
+        clock=wall,
         rng=_seeded,
         network=peers,
         engine=engine,
@@ -197,7 +199,7 @@ def compose(
     node_log = NodeLog(levels)
     node_log.attach(node)
     SyncProgress(node, reactor, _terminal())
-    count_events(node, reactor, meters)
+    count_events(node, wall, meters)
     peers.setName("peers")
     probe = LoopProbe(reactor, meters.loop_delay)
     watchdog = watch_loops(reactor, node, probe, peers.figures)
@@ -236,7 +238,7 @@ def compose(
         wallet_service,
         probe,
         watchdog,
-        rpc_service(node, wallet_service, peers, config, around, reactor, stop),
+        rpc_service(node, wallet_service, peers, config, around, reactor, wall, stop),
         *(() if systemd is None else (systemd,)),
     ]
 

@@ -29,6 +29,7 @@ from timecoin import __version__
 from timecoin.chain.headers import CheckpointError
 from timecoin.consensus.journal import JournalError
 from timecoin.node import values
+from timecoin.node.clocks import keep_steady
 from timecoin.node.config import OPTIONS, PROGRAM, ConfigError, NodeConfig, Option, load_config
 from timecoin.node.genesisfile import GenesisFileError
 from timecoin.node.keyfiles import KeyFileError
@@ -157,6 +158,7 @@ class NodeService(OrderedMultiService):
 
         assert isinstance(reactor, PosixReactorBase)
         self._reactor = reactor
+        keep_steady(reactor)
         try:
             for child in compose(
                 self._config, self._prepared, reactor, self._log_output, self.crash, self.stop

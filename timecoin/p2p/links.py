@@ -110,7 +110,7 @@ class Links:
 
     def infos(self) -> list[PeerInfo]:
         """The established links, oldest first."""
-        now_ms = self._now_ms()
+        now_ms = self.local.unix_ms()
         return [
             replace(peer.info(), reputation=self.memory.reputation.score(node_id, now_ms))
             for node_id, peer in self._up.items()
@@ -130,7 +130,7 @@ class Links:
             masternodes=sum(each is not None and each.masternode is not None for each in sessions),
             reconnecting=reconnecting,
             stopped_callers=stopped_callers,
-            banned=len(self.memory.bans.standing(self._now_ms())),
+            banned=len(self.memory.bans.standing(self.local.unix_ms())),
             bans=self._bans,
             traffic=traffic,
         )
@@ -141,7 +141,7 @@ class Links:
         self.log.warn(
             "peer {name} blamed {points}: {reason}", name=name, points=points, reason=reason
         )
-        now_ms = self._now_ms()
+        now_ms = self.local.unix_ms()
         if not self.memory.reputation.charge(node_id, points, now_ms):
             return
         self._bans += self.memory.bans.get(node_id, now_ms) is None
@@ -151,21 +151,20 @@ class Links:
         self.log.warn("peer {name} banned", name=name)
         peer = self._up.get(node_id)
         if peer is not None:
-            self._door.slow_down(peer.host, CONNECTS_LOST_BY_BAN, now_ms)
+            self._door.slow_down(peer.host, CONNECTS_LOST_BY_BAN, self._now_ms())
             peer.close(f"banned: {reason}")
 
     def praise(self, node_id: bytes, points: int) -> None:
         """The peer was useful: it is spared when the house is full."""
-        self.memory.reputation.praise(node_id, points, self._now_ms())
+        self.memory.reputation.praise(node_id, points, self.local.unix_ms())
 
     # For the connector, the factory and the service.
 
     def lets_in(self, host: bytes) -> bool:
         """Whether a TCP connection from ``host`` is taken."""
-        now_ms = self._now_ms()
-        if self.memory.bans.of_host(host, now_ms) is not None:
+        if self.memory.bans.of_host(host, self.local.unix_ms()) is not None:
             return False
-        return self._door.knock(host, now_ms, known=self._known.find(host) is not None)
+        return self._door.knock(host, self._now_ms(), known=self._known.find(host) is not None)
 
     def up(self) -> Iterator[Peer]:
         """The established links, oldest first."""
@@ -186,7 +185,7 @@ class Links:
         """Tell every peer where this node listens, unless it knows."""
         for node_id, peer in list(self._up.items()):
             self._discovery.introduce(
-                node_id, self.advertised_port, self._now_ms(), self._teller(peer)
+                node_id, self.advertised_port, self.local.unix_ms(), self._teller(peer)
             )
 
     def ask_for_addresses(self) -> None:
@@ -220,7 +219,7 @@ class Links:
 
     def refusal(self, node_id: bytes, host: bytes) -> str | None:
         """Why a peer that has just proved its key is not welcome; None if it is."""
-        bans, now_ms = self.memory.bans, self._now_ms()
+        bans, now_ms = self.memory.bans, self.local.unix_ms()
         if bans.get(node_id, now_ms) is not None:
             return "banned"
         return "address banned" if host and bans.of_host(host, now_ms) is not None else None
@@ -237,7 +236,7 @@ class Links:
     def discovered(self, peer: Peer, message: GetAddresses | Addresses | Observed) -> None:
         """The peer speaks of addresses."""
         assert peer.node_id is not None
-        teller, now_ms = self._teller(peer), self._now_ms()
+        teller, now_ms = self._teller(peer), self.local.unix_ms()
         points = self._discovery.heard(peer.node_id, message, now_ms, teller)
         if points:
             self.blame(peer.node_id, points, "forged address record")
@@ -286,7 +285,7 @@ class Links:
             masternode="none" if masternode is None else masternode.hex()[:8],
         )
         self._listener.link_up(peer.node_id, masternode)
-        now_ms, tell = self._now_ms(), self._teller(peer)
+        now_ms, tell = self.local.unix_ms(), self._teller(peer)
         self._discovery.link_up(peer.node_id, peer.host, peer.inbound, now_ms, tell)
         self._discovery.introduce(peer.node_id, self.advertised_port, now_ms, tell)
         self._make_room()
@@ -362,7 +361,7 @@ class Links:
             peer,
             address_group(peer.host),
             self.is_staked(peer),
-            self.memory.reputation.score(peer.node_id, self._now_ms()),
+            self.memory.reputation.score(peer.node_id, self.local.unix_ms()),
             peer.session.latency_ms,
             peer.established_ms,
         )

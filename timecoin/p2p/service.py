@@ -88,9 +88,11 @@ class PeerService(service.Service):
         entropy: Callable[[int], bytes],
         rows: PeerRows,
         resolve: Resolve,
+        unix_s: Callable[[], float],
     ) -> None:
         """``node_seed`` is the node key's Ed25519 seed; ``rng`` chooses whom to call and when;
-        ``rows`` keeps what is to be remembered; ``resolve`` asks DNS."""
+        ``rows`` keeps what is to be remembered; ``resolve`` asks DNS; ``unix_s`` is the time of
+        day, which may be set, while the reactor's time goes on."""
         self._reactor = reactor
         self._settings = settings
         self._tls = NodeTls(node_seed)
@@ -102,7 +104,9 @@ class PeerService(service.Service):
             agent=settings.agent,
             nonce=int.from_bytes(entropy(8), "little"),
             voting_key=voting_key,
+            unix_ms=lambda: int(unix_s() * 1000),
         )
+        self._unix_ms = local.unix_ms
         self._clock = IReactorTime(reactor)
         memory = Memory(rows, entropy)
         discovery = Discovery(
@@ -189,8 +193,7 @@ class PeerService(service.Service):
 
     def ban(self, subject: Subject, until_ms: int) -> bool:
         """Refuse a node or a network until then, and end its links; False if it is banned now."""
-        now_ms = int(self._clock.seconds() * 1000)
-        bans = self._memory.bans
+        now_ms, bans = self._unix_ms(), self._memory.bans
         if bans.get(subject, now_ms) is not None:
             return False
         bans.add(subject, now_ms, until_ms, "by the operator")
@@ -206,7 +209,7 @@ class PeerService(service.Service):
 
     def bans(self) -> list[Ban]:
         """All bans that have not ended, the oldest first."""
-        return self._memory.bans.standing(int(self._clock.seconds() * 1000))
+        return self._memory.bans.standing(self._unix_ms())
 
     # The service.
 

@@ -8,6 +8,7 @@ key that it names.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -63,6 +64,8 @@ class LocalEnd:
     agent: str
     nonce: int
     voting_key: SigningKey | None
+    unix_ms: Callable[[], int]
+    """The time of day, which pongs tell; all else goes by a clock that nobody sets."""
 
     @property
     def services(self) -> int:
@@ -224,7 +227,7 @@ class Session:
                 return [Discover(_decode(payload, Observed))]
             case State.UP if kind == PING:
                 number = _decode(payload, Ping).number
-                return [SendFrame(PONG, encode(Pong(number, now_ms)))]
+                return [SendFrame(PONG, encode(Pong(number, self._local.unix_ms())))]
             case State.UP if kind == PONG:
                 self._pong(_decode(payload, Pong), now_ms)
                 return []
@@ -237,7 +240,7 @@ class Session:
             return
         self.latency_ms = max(0, now_ms - sent_ms)
         if self.latency_ms <= MAX_CLOCK_ROUND_TRIP_MS:
-            self.clock_offset_ms = pong.time_ms - (sent_ms + now_ms) // 2
+            self.clock_offset_ms = pong.time_ms - (self._local.unix_ms() - self.latency_ms // 2)
 
     def _accept_hello(self, hello: Hello, now_ms: int) -> list[SessionEffect]:
         local = self._local

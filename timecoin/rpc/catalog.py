@@ -74,6 +74,9 @@ class NodeParts:
     """What a node consists of, as far as its users may see or move it."""
 
     clock: IReactorTime
+    """How long things take."""
+    wall: IReactorTime
+    """The time of day."""
     genesis: Genesis
     views: ChainViews
     addresses: AddressViews
@@ -125,7 +128,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
     network = Network(parts.genesis.network)
     views, finality, clock = parts.views, parts.finality, parts.clock
     condition = Condition(
-        clock,
+        parts.wall,
         parts.genesis.slot_ms,
         views,
         finality,
@@ -197,7 +200,7 @@ def make_catalog(parts: NodeParts) -> Catalog:
         NetworkMethods(
             parts.identity, parts.peers, parts.sync, views, condition, parts.message_names
         ),
-        PeeringMethods(parts.peer_control, network, clock),
+        PeeringMethods(parts.peer_control, network, parts.wall),
         StakingMethods(purse, by_address, parts.identity, fee_rate, parts.desk),
         MasternodeMethods(roster, views),
         HeartbeatMethods(clock, views, roster, parts.heartbeats, parts.heartbeat_rows, condition),

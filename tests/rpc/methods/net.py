@@ -207,6 +207,7 @@ class RpcNode:
         node = self.node
         return NodeParts(
             clock=self._net.clock,
+            wall=self._net.clock,
             genesis=self._net.genesis,
             views=node.views,
             addresses=node.addresses,
