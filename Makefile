@@ -30,7 +30,7 @@ TOOLS ?= bash curl debhelper debootstrap dh-virtualenv dpkg dpkg-dev git haproxy
   lintian man-db nginx-light openssh-client prometheus python3-venv shellcheck systemd \
   systemd-container util-linux
 
-.PHONY: help install demo devnet test check-long lint format docs sim sim-long soak fuzz bench bench-rpc bench-capacity bench-heartbeats bench-growth deb deb-test tools pins clean
+.PHONY: help install demo devnet test check-long lint format docs sim sim-long soak fuzz bench bench-rpc bench-capacity bench-heartbeats bench-growth bench-floods deb deb-test tools pins clean
 
 help:
 	@echo "make demo        validators pay, finalize, stake, crash and recover on this machine"
@@ -45,6 +45,7 @@ help:
 	@echo "make bench-capacity  what a node needs: memory, processor, traffic, disk"
 	@echo "make bench-heartbeats  heartbeat traffic of a node at 10, 100, 1,000 masternodes"
 	@echo "make bench-growth  finality and messages of a payment at 4 to 256 validators"
+	@echo "make bench-floods  what RPC, finality and blocks take under floods and slow callers"
 	@echo "make lint        ruff and mypy; make format rewrites the layout"
 	@echo "make docs        writes the methods' part of docs/rpc.rst anew from the code"
 	@echo "make deb         the Debian package of this machine's release, in dist/ (RELEASE=debian/trixie: of another)"
@@ -133,6 +134,9 @@ bench-heartbeats: install
 
 bench-growth: install
 	@mkdir -p build && $(BIN)/python benchmarks/growth.py --plot build/growth.html
+
+bench-floods: install
+	@$(BIN)/python benchmarks/floods.py
 
 bench-rpc: install
 	@$(BIN)/python benchmarks/rpc.py

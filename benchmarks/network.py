@@ -44,10 +44,11 @@ Coin = tuple[bytes, Utxo]
 
 
 class Caller:
-    """Asynchronous JSON-RPC calls to one node over kept connections, HTTPS if it serves that."""
+    """Asynchronous JSON-RPC calls to one node, HTTPS if it serves that."""
 
-    def __init__(self, reactor: Any, node: NodeRecord) -> None:
-        pool = HTTPConnectionPool(reactor)
+    def __init__(self, reactor: Any, node: NodeRecord, kept: bool = True) -> None:
+        """``kept``: over kept connections; else each over a new one."""
+        pool = HTTPConnectionPool(reactor, persistent=kept)
         pool.maxPersistentPerHost = 64
         pool.cachedConnectionTimeout = KEPT_S
         if node.tls_cert is None:

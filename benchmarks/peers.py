@@ -49,11 +49,13 @@ def memory_mb(node: NodeRecord, field: str = "VmRSS") -> int:
 class Crowd:
     """The other process, and what it tells."""
 
-    def __init__(self, what: str, node: NodeRecord, genesis: Genesis, count: int, rate: float):
-        script = Path(__file__).with_name("crowd.py")
-        command = [sys.executable, str(script), what, f"--port={node.p2p_port}"]
+    def __init__(
+        self, what: str, port: int, genesis: Genesis, *more: str, script: str = "crowd.py"
+    ) -> None:
+        """``more``: options of ``script``."""
+        path = Path(__file__).with_name(script)
+        command = [sys.executable, str(path), what, f"--port={port}", *more]
         command += [f"--chain-id={genesis.chain_id.hex()}", f"--genesis={genesis.hash.hex()}"]
-        command += [f"--count={count}", f"--rate={rate}"]
         self._out = tempfile.TemporaryFile()  # noqa: SIM115  # open while the crowd is there
         self._child = subprocess.Popen(command, stdout=self._out, stderr=subprocess.DEVNULL)
 
@@ -179,7 +181,10 @@ async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) ->
     await wait(options.seconds)
     tell(part.figures(links=await links()))
 
-    crowd = Crowd("chat", node, genesis, options.peers, CHATTERS_PER_SECOND)
+    def begin(what: str, count: int, rate: float) -> Crowd:
+        return Crowd(what, node.p2p_port, genesis, f"--count={count}", f"--rate={rate}")
+
+    crowd = begin("chat", options.peers, CHATTERS_PER_SECOND)
     hurry: Crowd | None = None
     try:
         part = Measured("peers come", node, payments)
@@ -191,7 +196,7 @@ async def measure(reactor: Any, options: argparse.Namespace, network: Devnet) ->
         part = Measured("peers chat", node, payments)
         await wait(options.seconds)
         tell(part.figures(links=await links()))
-        hurry = Crowd("hurry", node, genesis, options.opened, HURRY_PER_SECOND)
+        hurry = begin("hurry", options.opened, HURRY_PER_SECOND)
         part = Measured("callers in a hurry", node, payments)
         await wait(options.opened / HURRY_PER_SECOND * 8 + 60, hurry.ended)
         told = hurry.told()
