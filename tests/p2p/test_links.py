@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.p2p.wire import FakeRemote, Told, local_end, make_links
 from timecoin.codec import decode
-from timecoin.p2p.links import LinkLimits
+from timecoin.p2p.links import YOUNG_LINK_MS, LinkLimits
 from timecoin.p2p.messages import GOODBYE, HELLO, Goodbye, Hello
 from timecoin.p2p.peer import Peer
 from timecoin.p2p.reputation import BAN_MS
@@ -94,6 +94,19 @@ class LinksTests(SynchronousTestCase):
         refused.say(20, b"x")
         self.assertEqual([event[0] for event in self.told.events], ["up"])
 
+    def test_a_young_link_is_not_charged_for_what_the_one_before_it_may_have_caused(self) -> None:
+        """Lines that flap for hours would get honest nodes banned."""
+        for _ in range(20):
+            remote = self.call(True)
+            self.links.blame(remote.node_id, 5, "an answer to no question")
+            self.clock.advance(YOUNG_LINK_MS / 1000 - 1)
+        self.assertEqual(self.links.infos()[0].reputation, 0)
+        self.links.blame(remote.node_id, 6, "a forgery")
+        self.assertEqual(self.links.infos()[0].reputation, -6)
+        self.clock.advance(1)
+        self.links.blame(remote.node_id, 5, "an answer to no question")
+        self.assertEqual(self.links.infos()[0].reputation, -11)
+
     def test_blame_bans_and_the_ban_ends(self) -> None:
         """At -50 the link is closed and new ones are refused before the hello, for a day."""
         remote = self.call(True)
@@ -101,6 +114,7 @@ class LinksTests(SynchronousTestCase):
         self.links.blame(remote.node_id, 49, "odd")
         (info,) = self.links.infos()
         self.assertEqual(info.reputation, -49)
+        self.clock.advance(YOUNG_LINK_MS / 1000)
         self.links.blame(remote.node_id, 1, "odd again")
         self.assertEqual(self.links.infos(), [])
         self.assertIn("odd again", self.last_words(remote) or "")

@@ -25,6 +25,7 @@ from timecoin.node.catalog import KIND_OF
 from timecoin.p2p.addressbook import BUCKET_SLOTS, NEW_BUCKETS_OF_SOURCE
 from timecoin.p2p.compression import compress
 from timecoin.p2p.framing import FLAG_ZSTD, MAX_PAYLOAD_BYTES, encode_frame
+from timecoin.p2p.links import YOUNG_LINK_MS
 from timecoin.p2p.messages import ADDRESSES, HELLO, MAX_ADDRESSES, Addresses, Hello
 from timecoin.p2p.peer import FRAME_TIMEOUT_MS
 from timecoin.p2p.reputation import BAN_SCORE
@@ -191,6 +192,7 @@ class Floods(SiegeCase):
     def flood(self, message: Callable[[int], Wire], points: int) -> None:
         """Each message costs ``points``; at -50 the attacker is cut off, and its key refused."""
         caller = self.siege.link(ATTACKER)
+        self.world.run(YOUNG_LINK_MS / 1000)
         enough = -(BAN_SCORE // points)
         for number in range(enough):
             self.assertFalse(self.siege.is_banned(caller), f"message {number}")
@@ -302,7 +304,7 @@ class Floods(SiegeCase):
         """An item is given once."""
         greedy = self.siege.link(ATTACKER)
         self.siege.pay()
-        self.world.run(2)
+        self.world.run(YOUNG_LINK_MS / 1000)
         items = self.siege.victim.running.gossip._items.held()
         self.assertGreater(len(items), 0)
         name = items[0][0]

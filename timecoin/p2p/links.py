@@ -40,6 +40,7 @@ from timecoin.recent import Recent
 MAX_HELD_BYTES = 128_000_000
 """What all connections together may keep in memory of frames that are on their way."""
 MAX_KNOWN_HOSTS = 1_000
+MINOR_POINTS, YOUNG_LINK_MS = 5, 5_000
 CONNECTS_LOST_BY_BAN = 30
 """A banned key costs its network so many connects: new keys are free, addresses are not."""
 _KIND_OF = {GetAddresses: GET_ADDRESSES, Addresses: ADDRESSES, Observed: OBSERVED}
@@ -136,8 +137,15 @@ class Links:
         )
 
     def blame(self, node_id: bytes, points: int, reason: str) -> None:
-        """Take points off a peer's reputation; cut it off when that bans it."""
-        name = node_id.hex()[:8]
+        """Take points off a peer's reputation; cut it off when that bans it.
+
+        Not a few points on a young link: what was asked on the one before it may be answered, or
+        asked once more, on this one, and whoever has forgotten with the old one takes that amiss.
+        """
+        name, link = node_id.hex()[:8], self._up.get(node_id)
+        if points <= MINOR_POINTS and link is not None and self._is_young(link):
+            self.log.debug("peer {name} not blamed yet: {reason}", name=name, reason=reason)
+            return
         self.log.warn(
             "peer {name} blamed {points}: {reason}", name=name, points=points, reason=reason
         )
@@ -149,10 +157,9 @@ class Links:
         self.memory.reputation.forgive(node_id)  # when the ban ends it begins anew
         self.memory.write()
         self.log.warn("peer {name} banned", name=name)
-        peer = self._up.get(node_id)
-        if peer is not None:
-            self._door.slow_down(peer.host, CONNECTS_LOST_BY_BAN, self._now_ms())
-            peer.close(f"banned: {reason}")
+        if link is not None:
+            self._door.slow_down(link.host, CONNECTS_LOST_BY_BAN, self._now_ms())
+            link.close(f"banned: {reason}")
 
     def praise(self, node_id: bytes, points: int) -> None:
         """The peer was useful: it is spared when the house is full."""
@@ -329,6 +336,9 @@ class Links:
     def _listener(self) -> LinkListener:
         assert self.listener is not None, "the service does not start without a listener"
         return self.listener
+
+    def _is_young(self, peer: Peer) -> bool:
+        return self._now_ms() < (peer.established_ms or 0) + YOUNG_LINK_MS
 
     def _replaces(self, newer: Peer, older: Peer) -> bool:
         assert newer.session is not None and newer.session.hello is not None
