@@ -90,6 +90,9 @@ class LinesCase(SynchronousTestCase):
         for number in range(NODES):
             with self.homes[number].inside():
                 self.network.launch(number)
+        self._clients = [node.client() for node in self.network.nodes]
+        for client in self._clients:
+            self.addCleanup(client.close)
         self._wait_whole()
 
     def _fund_all(self) -> None:
@@ -146,18 +149,14 @@ class LinesCase(SynchronousTestCase):
     def _call(self, number: int, method: str, params: Sequence[object] = ()) -> Any:
         """What a node says, once it is able to."""
         deadline = time.monotonic() + SETTLE_S
-        with self.homes[number].inside():
-            client = self.network.nodes[number].client()
-            try:
-                while True:
-                    try:
-                        return client.call(method, list(params))
-                    except RpcCallError as error:
-                        if error.code != WARMING_UP or time.monotonic() > deadline:
-                            raise
-                    except RpcUnreachable:  # it starts
-                        if time.monotonic() > deadline:
-                            raise
-                    time.sleep(POLL_S)
-            finally:
-                client.close()
+        with self.homes[number].inside():  # where a lost connection is made again
+            while True:
+                try:
+                    return self._clients[number].call(method, list(params))
+                except RpcCallError as error:
+                    if error.code != WARMING_UP or time.monotonic() > deadline:
+                        raise
+                except RpcUnreachable:  # it starts
+                    if time.monotonic() > deadline:
+                        raise
+                time.sleep(POLL_S)
