@@ -76,8 +76,8 @@ class Caller:
         answer = await self.post(
             {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(arguments)}
         )
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']['message']}")
+        if "error" in answer:  # of the method, or of HTTP
+            raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
 
 
