@@ -163,8 +163,8 @@ class SimNetwork:
 class SimLink:
     """One end of a link that is up; after a break comes another, and what was under way is lost."""
 
-    port: SimPort
-    """The other end's."""
+    info: PeerInfo
+    """What this end's node is told of the other."""
 
 
 def _pair(first: bytes, second: bytes) -> tuple[bytes, bytes]:
@@ -230,26 +230,7 @@ class SimPort:
 
     def peers(self) -> list[PeerInfo]:
         """The links that are up."""
-        now_ms = int(self._network.clock.seconds() * 1000)
-        return [
-            PeerInfo(
-                node_id=peer,
-                address=f"sim:{peer[:4].hex()}",
-                inbound=False,
-                masternode=link.port.masternode,
-                agent="sim",
-                height=0,
-                services=0,
-                latency_ms=None,
-                clock_offset_ms=link.port.skew_ms - self.skew_ms,
-                bytes_sent=0,
-                bytes_received=0,
-                messages_sent={},
-                messages_received={},
-                connected_ms=now_ms,
-            )
-            for peer, link in self._links.items()
-        ]
+        return [link.info for link in self._links.values()]
 
     # what the network tells
 
@@ -259,7 +240,23 @@ class SimPort:
 
     def hear_up(self, other: SimPort) -> None:
         """A link to ``other`` came up."""
-        self._links[other.node_id] = SimLink(other)
+        info = PeerInfo(
+            node_id=other.node_id,
+            address=f"sim:{other.node_id[:4].hex()}",
+            inbound=False,
+            masternode=other.masternode,
+            agent="sim",
+            height=0,
+            services=0,
+            latency_ms=None,
+            clock_offset_ms=other.skew_ms - self.skew_ms,
+            bytes_sent=0,
+            bytes_received=0,
+            messages_sent={},
+            messages_received={},
+            connected_ms=int(self._network.clock.seconds() * 1000),
+        )
+        self._links[other.node_id] = SimLink(info)
         if self._listener is not None:
             self._listener.link_up(other.node_id, other.masternode)
 
