@@ -25,7 +25,9 @@ STAKES = (1_000, 1_000, 10_000, 1_000, 10_000)
 GOLD_PLACES = (7, 11, 13, 19, 25)
 """So many that none of them holds a third."""
 FREE_PLACES = (5, 15)
-OUTAGE_EVERY, OUTAGE_SLOTS, MAX_DOWN = 8, 3, 7
+REGISTERING_SLOTS = 25
+"""So long it takes until all have registered, if two a slot are not enough."""
+OUTAGE_EVERY, OUTAGE_SLOTS, DOWN_DIVISOR = 8, 3, 4
 """Who was away longer than the time to live needs some blocks to get in again."""
 FAULTS = (
     "withhold-votes",
@@ -80,6 +82,7 @@ class MixedTiersRun:
         """Per mille of the weight."""
         self.checked = 0
         self._slots = 0
+        self._per_slot = max(2, len(self.masternodes) // REGISTERING_SLOTS)
         self._supply = self.seer.running.views.audit().total_units
         observe(self.seer.running, BlockConnected, self._check)
         self.world.run(self._slot_s)
@@ -144,9 +147,9 @@ class MixedTiersRun:
         return 100_000 if place in GOLD_PLACES else STAKES[place % len(STAKES)]
 
     def _register(self) -> None:
-        """Two masternodes a slot register, until all have."""
+        """The next masternodes register, until all have."""
         waiting = [node for node in self.masternodes if node.number not in self.points]
-        for node in waiting[:2]:
+        for node in waiting[: self._per_slot]:
             units = self._stake_of(node) * UNITS_PER_TIME
             self.points[node.number] = (
                 self.owners.register(node, units, self.seer) if units else None
@@ -203,13 +206,13 @@ class MixedTiersRun:
         if self._slots % OUTAGE_EVERY:
             return
         active = self.active
-        weight = down = 0
+        weight, down, most = 0, 0, len(self.world.nodes) // DOWN_DIVISOR
         nodes = [node for node in self.world.nodes if node is not self.seer]
         self.rng.shuffle(nodes)
         nodes.sort(key=lambda node: self._stake_weight(active, node.number) < 1_000)
         for node in nodes:
             own = self._stake_weight(active, node.number)
-            if own and down < MAX_DOWN and 5 * (weight + own) <= active.total_weight:
+            if own and down < most and 5 * (weight + own) <= active.total_weight:
                 weight += own
                 down += 1
                 node.kill()

@@ -39,6 +39,16 @@ class MixedTiersCase(SynchronousTestCase):
             self.assertLess(statistic, CRITICAL[freedom], where)
         return where
 
+    def outages(self, nodes: int) -> None:
+        """200 slots, a fifth of the weight down for three of eight."""
+        run = MixedTiersRun(1, WorldSettings(nodes=nodes, slot_ms=5_000), expiry_height=100)
+        where = self.run_for(run, 200, outages=True)
+        self.assertGreater(run.events["outages"], 50, where)
+        self.assertGreater(run.events["leaves"], 10, where)
+        self.assertGreater(run.largest_outage, 180, "per mille of the weight")
+        self.assertGreater(max(run.sizes), nodes * 5 // 6, where)
+        self.assertIn(Tier.FREE, run.tiers, where)
+
 
 class EightTests(MixedTiersCase):
     def test_eight_nodes(self) -> None:
@@ -51,13 +61,7 @@ class ThirtyTests(MixedTiersCase):
     skip = unless_long("30 nodes for 200 slots, with outages, then with faulty ones")
 
     def test_a_fifth_of_the_weight_is_down_at_a_time(self) -> None:
-        run = MixedTiersRun(1, WorldSettings(nodes=30, slot_ms=5_000), expiry_height=100)
-        where = self.run_for(run, 200, outages=True)
-        self.assertGreater(run.events["outages"], 50, where)
-        self.assertGreater(run.events["leaves"], 10, where)
-        self.assertGreater(run.largest_outage, 180, "per mille of the weight")
-        self.assertGreater(max(run.sizes), 25, where)
-        self.assertIn(Tier.FREE, run.tiers, where)
+        self.outages(30)
 
     def test_just_under_a_third_is_faulty(self) -> None:
         run = MixedTiersRun(2, WorldSettings(nodes=30, slot_ms=8_000), 100, faulty=True)
@@ -65,3 +69,10 @@ class ThirtyTests(MixedTiersCase):
         self.assertEqual(set(run.faults.values()), set(FAULTS))
         self.assertGreater(run.largest_faulty, 310, "per mille of the weight")
         self.assertGreater(run.events["leaves"], 10, where)
+
+
+class HundredTests(MixedTiersCase):
+    skip = unless_long("100 nodes for 200 slots, with outages")
+
+    def test_a_fifth_of_the_weight_is_down_at_a_time(self) -> None:
+        self.outages(100)

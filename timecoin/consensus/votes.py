@@ -73,7 +73,8 @@ class VoteBook:
         self._members = dict.fromkeys(self.voters)
         self._snapshots = snapshots
         self._newest = newest
-        self._tallies: dict[tuple[int, VoteKind], Tally] = {}
+        self._tallies: dict[tuple[int, int], Tally] = {}
+        """By round and kind."""
 
     def is_voter(self, pubkey: bytes) -> bool:
         """Whether votes of ``pubkey`` count at this height."""
@@ -83,16 +84,15 @@ class VoteBook:
         """Whether ``vote`` would tell anything new: to be asked before its signature is checked."""
         if vote.round < current_round - PAST_ROUNDS_KEPT:
             return False
-        tally = self._tallies.get((vote.round, VoteKind(vote.kind)))
+        tally = self._tallies.get((vote.round, vote.kind))
         known = None if tally is None else tally.votes.get(vote.voter)
         if tally is not None and known is not None:
             return known.block_hash != vote.block_hash and vote.voter not in tally.equivocators
+        if vote.round <= current_round:
+            return True
         future = self._future_rounds(vote.voter, current_round)
         return (
-            vote.round <= current_round
-            or vote.round in future
-            or len(future) < FUTURE_ROUNDS_PER_VOTER
-            or vote.round > future[0]
+            vote.round in future or len(future) < FUTURE_ROUNDS_PER_VOTER or vote.round > future[0]
         )
 
     def add(self, vote: BlockVote, current_round: int) -> BlockVote | None:
