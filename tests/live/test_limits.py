@@ -219,7 +219,8 @@ class OpenFilesTests(LimitCase):
                 with contextlib.suppress(OSError):
                     address = ("127.0.0.1", (port, self.node.p2p_port)[number % 2])
                     held.enter_context(socket.create_connection(address, 1.0))
-            self.assertEqual(len(os.listdir(f"/proc/{process.pid}/fd")), FILES)
+            files = f"/proc/{process.pid}/fd"
+            self.wait_for(lambda: len(os.listdir(files)) == FILES, "use of the last file")
             height = self.height_of_log()
             self.wait_for(lambda: self.height_of_log() > height + 1, "block during the flood")
             self.assertIsNone(process.poll(), self.log.read_text())
