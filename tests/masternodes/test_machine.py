@@ -397,6 +397,16 @@ class ForgeryTests(SynchronousTestCase):
         self.hear(self.attest(self.beat(7, age_ms=TTL)))
         self.assertIsNone(self.victim.up.book.verified(key(7).public))
 
+    def test_outdated_when_its_attestations_come(self) -> None:
+        """After a cut those of an hour ago may: nobody is awake by them."""
+        beat = self.beat(7)
+        self.world.tamper = lambda sender, to, message: None
+        self.hear(Attested(beat, ()))
+        self.world.run(TTL)
+        self.assertIsNone(self.victim.up.book.verified(key(7).public))
+        self.hear(self.attest(beat))
+        self.assertIsNone(self.victim.up.book.verified(key(7).public))
+
     def test_late_is_not_attested(self) -> None:
         early, late = self.beat(7, age_ms=TIMING.attest_ms + 10), self.beat(7, sequence=2)
         for heartbeat, expected in ((early, False), (late, True)):

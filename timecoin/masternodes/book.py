@@ -200,10 +200,12 @@ class HeartbeatBook:
         """Enter what ``attested`` brings; None when it brings nothing new.
 
         ``snapshot`` is avs(tip_height) of the heartbeat, whose tip is known here; ``join`` is what
-        carries it, if it asks to join. ``HeartbeatError`` when something is forged: nothing
-        changes then.
+        carries it, if it asks to join. Of one that is outdated, or from the future, nothing is
+        news. ``HeartbeatError`` when something is forged: nothing changes then.
         """
         heartbeat = attested.heartbeat
+        if heartbeat.timestamp <= now_ms - self._timing.ttl_ms or _is_ahead(heartbeat, now_ms):
+            return None
         entry = self._entries.get(heartbeat.pubkey)
         gathering = None if entry is None else entry.gathering
         if gathering is None or gathering.heartbeat != heartbeat:
@@ -260,18 +262,16 @@ class HeartbeatBook:
 
         One with all its attestations (``complete``) is, though a later one is being gathered.
         """
-        timing, timestamp = self._timing, heartbeat.timestamp
-        if timestamp <= now_ms - timing.ttl_ms or _is_ahead(heartbeat, now_ms):
-            return False
         if entry is None:
             return heartbeat.pubkey in snapshot.by_pubkey or self._has_room(join, snapshot)
         known = [] if entry.verified is None else [entry.verified.heartbeat]
         if entry.gathering is not None and not complete:
             known.append(entry.gathering.heartbeat)
+        least_ms = self._timing.interval_ms // 2
         return all(
             heartbeat.sequence > found.sequence
             and (
-                timestamp >= found.timestamp + timing.interval_ms // 2
+                heartbeat.timestamp >= found.timestamp + least_ms
                 or _is_ahead(found, now_ms)  # this node's clock was, and has been set right
             )
             for found in known
