@@ -58,14 +58,25 @@ def client_hello() -> bytes:
     return connection.bio_read(4_096)
 
 
-class Drip(Protocol):
+class Guest(Protocol):
+    """A connection of which is told when it is gone."""
+
+    def __init__(self) -> None:
+        self.gone: defer.Deferred[None] = defer.Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is."""
+        self.gone.callback(None)
+
+
+class Drip(Guest):
     """Sends its bytes one by one, as slowly as it may, and never finishes."""
 
     def __init__(self, data: bytes, clock: Any) -> None:
+        super().__init__()
         self._rest = iter(data * 100)
         self._loop = task.LoopingCall(self._next)
         self._loop.clock = clock
-        self.gone: defer.Deferred[None] = defer.Deferred()
 
     def connectionMade(self) -> None:
         """The first byte."""
@@ -78,14 +89,11 @@ class Drip(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Let go."""
         self._loop.stop()
-        self.gone.callback(None)
+        super().connectionLost(reason)
 
 
-class Asker(Protocol):
+class Asker(Guest):
     """Asks for the node's status, again as soon as it has been answered."""
-
-    def __init__(self) -> None:
-        self.gone: defer.Deferred[None] = defer.Deferred()
 
     def connectionMade(self) -> None:
         """The first questions."""
@@ -96,10 +104,6 @@ class Asker(Protocol):
         """An answer, or some."""
         assert self.transport is not None
         self.transport.write(STATUS * data.count(b"HTTP/1.1 "))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Let go."""
-        self.gone.callback(None)
 
 
 class Attackers:
@@ -220,12 +224,12 @@ class Attackers:
         return peer
 
 
-class _Touch(Protocol):
+class _Touch(Guest):
     """Gone as soon as it is there; with ``wait`` when the handshake is over."""
 
     def __init__(self, wait: bool) -> None:
+        super().__init__()
         self._wait = wait
-        self.gone: defer.Deferred[None] = defer.Deferred()
 
     def connectionMade(self) -> None:
         """Nothing is wanted here."""
@@ -239,10 +243,6 @@ class _Touch(Protocol):
         """The handshake was worth an answer."""
         assert self.transport is not None
         self.transport.loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Over."""
-        self.gone.callback(None)
 
 
 def main() -> None:

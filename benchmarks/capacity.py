@@ -11,12 +11,10 @@ measured: of an idle node (the rate 0), or over all rates. Prints figures; asser
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from network import percentile
+from network import local_network, percentile
 
 from timecoin.cli.devnet.network import Devnet
 from timecoin.cli.soak.findings import Findings, Limits
@@ -123,24 +121,18 @@ def main() -> None:
     parser.add_argument("--rates", default="0,5,20")
     parser.add_argument("--base-port", type=int, default=24_500)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="timecoin-capacity-") as directory:
-        network = Devnet.start(
-            Path(directory) / "net", NODES, given.base_port, SLOT_MS, lambda said: None
-        )
-        try:
-            clients = [node.client(120.0) for node in network.nodes]
-            record = Record({node.name: [] for node in network.nodes}, Findings(Limits()))
-            idle_until_s = 0.0
-            print("   tx/s     CPU   memory      sent         blocks    store   by tx     call p95")
-            for rate in map(int, given.rates.split(",")):
-                print(measure(network, clients, rate, given.seconds, record), flush=True)
-                if not rate:
-                    idle_until_s = time.monotonic()
-            print()
-            for row in targets(record, idle_until_s):
-                print(shown(row))
-        finally:
-            network.stop()
+    with local_network(NODES, given.base_port, SLOT_MS, lambda said: None) as network:
+        clients = [node.client(120.0) for node in network.nodes]
+        record = Record({node.name: [] for node in network.nodes}, Findings(Limits()))
+        idle_until_s = 0.0
+        print("   tx/s     CPU   memory      sent         blocks    store   by tx     call p95")
+        for rate in map(int, given.rates.split(",")):
+            print(measure(network, clients, rate, given.seconds, record), flush=True)
+            if not rate:
+                idle_until_s = time.monotonic()
+        print()
+        for row in targets(record, idle_until_s):
+            print(shown(row))
 
 
 if __name__ == "__main__":

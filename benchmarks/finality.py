@@ -13,13 +13,12 @@ the payments sent: unlike a latency it hardly depends on what else the machine d
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from network import COIN_UNITS, Caller, Coins, cpu_s, percentile, profile
+from network import COIN_UNITS, Caller, Coins, cpu_s, local_network, percentile, profile
 from twisted.internet import defer, task
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThread
@@ -31,10 +30,7 @@ from timecoin.cli.soak.report import page
 from timecoin.crypto.address import encode_address
 from timecoin.crypto.hashing import hash160
 from timecoin.ledger.genesis import genesis_from_json
-from timecoin.ledger.transaction import (
-    Transaction,
-    decode_transaction,
-)
+from timecoin.ledger.transaction import Transaction, decode_transaction
 from timecoin.node.config import GENESIS_NAME
 
 NODES = 4
@@ -239,14 +235,9 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="write plots to this HTML file")
     parser.add_argument("--profile", action="store_true", help="py-spy during the last fixed rate")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="timecoin-bench-") as directory:
-        network = Devnet.start(
-            Path(directory) / "net", NODES, options.base_port, int(options.slot * 1000), print
-        )
-        try:
-            task.react(lambda reactor: defer.ensureDeferred(measure(reactor, options, network)))
-        finally:
-            network.stop()
+    slot_ms = int(options.slot * 1000)
+    with local_network(NODES, options.base_port, slot_ms, print) as network:
+        task.react(lambda reactor: defer.ensureDeferred(measure(reactor, options, network)))
 
 
 if __name__ == "__main__":

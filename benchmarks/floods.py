@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from finality import prepare
-from network import Caller, Coins, cpu_s, percentile
+from network import Caller, Coins, cpu_s, local_network, percentile
 from peers import Crowd, Payments
 from twisted.internet import defer, task
 
-from timecoin.cli.devnet import processes
 from timecoin.cli.devnet.network import Devnet
 from timecoin.cli.devnet.record import NodeRecord
 from timecoin.ledger.genesis import genesis_from_json
@@ -238,15 +235,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     options = parser.parse_args()
-    processes.stop_by_signals()
-    with tempfile.TemporaryDirectory(prefix="timecoin-bench-") as directory:
-        network = Devnet.start(
-            Path(directory) / "net", NODES, options.port, SLOT_MS, lambda _: None, tls=True
-        )
-        try:
-            task.react(lambda reactor: defer.ensureDeferred(measure(reactor, options, network)))
-        finally:
-            network.stop()
+    with local_network(NODES, options.port, SLOT_MS, lambda _: None, tls=True) as network:
+        task.react(lambda reactor: defer.ensureDeferred(measure(reactor, options, network)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionP
 from twisted.web.http_headers import Headers
 
 from timecoin import params
+from timecoin.cli.devnet import processes
+from timecoin.cli.devnet.network import Devnet
 from timecoin.cli.devnet.record import NodeRecord
 from timecoin.crypto.hashing import hash160
 from timecoin.crypto.keys import SigningKey
@@ -26,12 +30,7 @@ from timecoin.ledger.check import min_fee_units
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.script import pay_to_pubkey_hash
 from timecoin.ledger.signing import sign_transaction
-from timecoin.ledger.transaction import (
-    Transaction,
-    TxInput,
-    TxOutput,
-    split_outpoint,
-)
+from timecoin.ledger.transaction import Transaction, TxInput, TxOutput, split_outpoint
 from timecoin.ledger.transaction import outpoint as make_outpoint
 from timecoin.ledger.utxo import Utxo
 
@@ -41,6 +40,20 @@ KEPT_S = 20
 IDLE = ("Condition.wait", "EPollReactor.doPoll")
 
 Coin = tuple[bytes, Utxo]
+
+
+@contextlib.contextmanager
+def local_network(
+    nodes: int, base_port: int, slot_ms: int, say: Callable[[str], None], tls: bool = False
+) -> Iterator[Devnet]:
+    """A devnet in a folder of its own; both are gone at the end, also at one by a signal."""
+    processes.stop_by_signals()
+    with tempfile.TemporaryDirectory(prefix="timecoin-bench-") as directory:
+        network = Devnet.start(Path(directory) / "net", nodes, base_port, slot_ms, say, tls)
+        try:
+            yield network
+        finally:
+            network.stop()
 
 
 class Caller:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from network import Caller, Coins, cpu_s, cpu_wait_s, percentile, profile
+from network import Caller, Coins, cpu_s, cpu_wait_s, local_network, percentile, profile
 from twisted.internet import defer, task
 from twisted.internet.threads import deferToThread
 
@@ -299,21 +298,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", action="store_true", help="py-spy during the mixed requests")
     options = parser.parse_args()
-    processes.stop_by_signals()
-    with tempfile.TemporaryDirectory(prefix="timecoin-bench-") as directory:
-        network = Devnet.start(
-            Path(directory) / "net", NODES, options.base_port, int(options.slot * 1000), print, True
-        )
+    slot_ms = int(options.slot * 1000)
+    with local_network(NODES, options.base_port, slot_ms, print, tls=True) as network:
 
         def run(reactor: Any) -> defer.Deferred[None]:
             return defer.ensureDeferred(measure(reactor, options, network)).addTimeout(
                 LIMIT_S, reactor
             )
 
-        try:
-            task.react(run)
-        finally:
-            network.stop()
+        task.react(run)
 
 
 if __name__ == "__main__":

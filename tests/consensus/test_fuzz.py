@@ -12,10 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.consensus.desk import (
-    Desk,
-    peer,
-)
+from tests.consensus.desk import Desk, peer
 from tests.consensus.fakes import SLOT_MS, payment, signing_key
 from tests.consensus.world import World
 from timecoin.codec import encode

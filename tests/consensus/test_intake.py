@@ -5,12 +5,7 @@ from __future__ import annotations
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.consensus.desk import (
-    Desk,
-    blames_in,
-    peer,
-    signals_in,
-)
+from tests.consensus.desk import Desk, blames_in, peer, signals_in
 from tests.consensus.fakes import signing_key, verify
 from timecoin.consensus import early, events
 from timecoin.consensus.messages import CandidateMessage, Votes, candidate_statement

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.consensus.desk import (
-    Desk,
-    broadcasts,
-    peer,
-    sends_in,
-    signals_in,
-    timers,
-    votes_in,
-)
+from tests.consensus.desk import Desk, broadcasts, peer, sends_in, signals_in, timers, votes_in
 from tests.consensus.fakes import SLOT_MS, TIMING, payment, signing_key, verify
 from timecoin.consensus import events
 from timecoin.consensus.journal import read_rows

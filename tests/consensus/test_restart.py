@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.consensus.desk import (
-    Desk,
-    broadcasts,
-    signals_in,
-    votes_in,
-)
+from tests.consensus.desk import Desk, broadcasts, signals_in, votes_in
 from tests.consensus.fakes import SLOT_MS, payment
 from tests.consensus.world import World, journal_votes
 from timecoin.codec import encode

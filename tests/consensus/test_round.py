@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.consensus.desk import (
-    Desk,
-    broadcasts,
-    signals_in,
-    timers,
-    votes_in,
-)
+from tests.consensus.desk import Desk, broadcasts, signals_in, timers, votes_in
 from tests.consensus.fakes import SLOT_MS, TIMING, verify
 from timecoin.codec import encode
 from timecoin.consensus import events

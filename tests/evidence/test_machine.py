@@ -12,17 +12,8 @@ from tests.quorum.proofs import signed_twice, voted_twice
 from timecoin.codec import CodecError
 from timecoin.crypto.keys import verify
 from timecoin.evidence import machine
-from timecoin.evidence.events import (
-    EvidenceHeld,
-    Witnessed,
-)
-from timecoin.evidence.machine import (
-    FORGED_POINTS,
-    GRACE_BLOCKS,
-    STALE_POINTS,
-    TABLE,
-    EvidencePool,
-)
+from timecoin.evidence.events import EvidenceHeld, Witnessed
+from timecoin.evidence.machine import FORGED_POINTS, GRACE_BLOCKS, STALE_POINTS, TABLE, EvidencePool
 from timecoin.machine import (
     Blame,
     Broadcast,

@@ -6,9 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.finality.world import World, genesis_coin, output_of, pay
 from timecoin.codec import CodecError
-from timecoin.finality.events import (
-    Status,
-)
+from timecoin.finality.events import Status
 from timecoin.machine import Restore
 
 

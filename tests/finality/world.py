@@ -14,13 +14,7 @@ from timecoin import params
 from timecoin.codec import Wire, decode, encode
 from timecoin.crypto.hashing import blake3_256, hash160
 from timecoin.crypto.keys import SigningKey, VerifiedCache
-from timecoin.finality.events import (
-    Connected,
-    EmergencyRaised,
-    Status,
-    StatusChanged,
-    Submitted,
-)
+from timecoin.finality.events import Connected, EmergencyRaised, Status, StatusChanged, Submitted
 from timecoin.finality.machine import Finality
 from timecoin.gossip.machine import Gossip
 from timecoin.gossip.messages import Bundle

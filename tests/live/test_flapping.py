@@ -42,13 +42,7 @@ class FlapTests(LinesCase):
             self._wait_for_payments()
             paid_s = time.monotonic() - start
             self._wait_whole()
-            self._wait(
-                f"no more sockets than {usual}",
-                lambda: all(
-                    now <= before for now, before in zip(self._sockets(), usual, strict=True)
-                ),
-                lambda: str(self._sockets()),
-            )
+            self._wait_for_sockets(usual)
             print(
                 f"{down_s} s down, {up_s} s up, {times} times: {self._disconnects() - disconnects} "
                 f"links lost; all pay in {paid_s:.1f} s; sockets {usual}, now {self._sockets()}",

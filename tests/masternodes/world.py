@@ -31,9 +31,7 @@ from timecoin.machine import (
 )
 from timecoin.masternodes.active_set import ActiveSet, Member, Tier
 from timecoin.masternodes.changes import Join, Leave
-from timecoin.masternodes.events import (
-    Connected,
-)
+from timecoin.masternodes.events import Connected
 from timecoin.masternodes.machine import Masternodes
 from timecoin.masternodes.own import OwnMasternode
 from timecoin.params import HeartbeatTiming

@@ -29,16 +29,7 @@ from timecoin.p2p.framing import MAX_PAYLOAD_BYTES, encode_frame
 from timecoin.p2p.inbound import DoorLimits
 from timecoin.p2p.incoming import TOKENS_A_TURN
 from timecoin.p2p.links import LinkLimits
-from timecoin.p2p.messages import (
-    ADDRESSES,
-    GOODBYE,
-    HELLO,
-    PING,
-    Addresses,
-    Goodbye,
-    Hello,
-    Ping,
-)
+from timecoin.p2p.messages import ADDRESSES, GOODBYE, HELLO, PING, Addresses, Goodbye, Hello, Ping
 from timecoin.p2p.peer import FRAME_TIMEOUT_MS, SLOW_READER_MS, Peer
 from timecoin.p2p.session import HELLO_TIMEOUT_MS, PING_INTERVAL_MS
 from timecoin.params import PROTOCOL_VERSION

@@ -25,9 +25,7 @@ from timecoin.store.memory import MemoryEngine
 from timecoin.store.reindex import reindex
 from timecoin.sync import behind, serve
 from timecoin.sync import coins as sync_coins
-from timecoin.sync.events import (
-    HistorySynced,
-)
+from timecoin.sync.events import HistorySynced
 from timecoin.sync.messages import Bodies, GetBodies, TipAnnounce
 
 NET = Net(owners=6)

@@ -20,11 +20,7 @@ from timecoin.store.memory import MemoryEngine
 from timecoin.sync import bodies as sync_bodies
 from timecoin.sync import headers as sync_headers
 from timecoin.sync import serve
-from timecoin.sync.events import (
-    BlockSynced,
-    HeadersStored,
-    HistoryRefused,
-)
+from timecoin.sync.events import BlockSynced, HeadersStored, HistoryRefused
 from timecoin.sync.messages import BlockBody, Bodies, GetBodies, GetHeaders, Headers, TipAnnounce
 from timecoin.sync.peers import Peers
 from timecoin.sync.requests import KEPT_LATE, Purpose, Requests

@@ -9,10 +9,7 @@ longer be punished for it.
 from __future__ import annotations
 
 from timecoin.crypto.keys import Verify
-from timecoin.evidence.events import (
-    EvidenceHeld,
-    Witnessed,
-)
+from timecoin.evidence.events import EvidenceHeld, Witnessed
 from timecoin.evidence.ports import EvidenceChain
 from timecoin.machine import (
     Blame,

@@ -11,12 +11,7 @@ from dataclasses import dataclass, field
 
 from timecoin.finality.messages import SignedReceipt
 from timecoin.finality.parameters import MAX_CERTIFICATES_PER_TRANSACTION
-from timecoin.quorum.certificate import (
-    BatchCertificate,
-    BatchVote,
-    ReceiptSet,
-    certificate_name,
-)
+from timecoin.quorum.certificate import BatchCertificate, BatchVote, ReceiptSet, certificate_name
 
 CERTIFICATES = "certificates"
 """root | anchor (u64, big-endian) -> BatchCertificate."""

@@ -17,11 +17,7 @@ from timecoin.finality.committee import Committee
 from timecoin.finality.context import Context, Requests
 from timecoin.finality.custody import FETCH, REPEAT
 from timecoin.finality.emergency import Emergency
-from timecoin.finality.events import (
-    Connected,
-    Submitted,
-    TxStatus,
-)
+from timecoin.finality.events import Connected, Submitted, TxStatus
 from timecoin.finality.handover import is_entry_node
 from timecoin.finality.intake import CONTEXTUAL
 from timecoin.finality.messages import (

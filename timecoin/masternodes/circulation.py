@@ -128,9 +128,10 @@ class Circulation:
         """
         sender, is_own = gathering.heartbeat.pubkey, heard_from is None
         self._handed[gathering.id] = None
-        peers, enough = self._witnesses(gathering)
-        if is_own and enough:
-            return self._hand(gathering, peers)
+        if is_own:
+            peers, enough = self._witnesses(gathering)
+            if enough:
+                return self._hand(gathering, peers)
         # To other witnesses its sender has brought it itself, as to this one.
         is_brought = gathering.id in self._attested and sender in self._peer_of
         if not is_brought and not self._ways.is_open(sender):

@@ -27,14 +27,7 @@ from timecoin.p2p.address import PeerAddress
 from timecoin.p2p.allowance import Allowance
 from timecoin.p2p.framing import Frame, encode_frame
 from timecoin.p2p.incoming import Incoming
-from timecoin.p2p.messages import (
-    GOODBYE,
-    Addresses,
-    GetAddresses,
-    Goodbye,
-    Observed,
-    printable,
-)
+from timecoin.p2p.messages import GOODBYE, Addresses, GetAddresses, Goodbye, Observed, printable
 from timecoin.p2p.netgroup import pack_host
 from timecoin.p2p.outgoing import MAX_WAITING_BYTES, Outgoing
 from timecoin.p2p.ports import PeerInfo

@@ -32,7 +32,7 @@ from timecoin.sim.workload import USER_COINS_UNITS, Users
 START_SECONDS = 1_800_000_000
 WEIGHT = 100
 NEW_OBJECTS = 100_000
-"""After so many Python looks for cycles again: there are few, and a world is long to search."""
+"""While time passes Python looks for cycles after so many: there are few, in a world of objects."""
 STAKING_UNITS = COLLATERAL_UNITS[Tier.GOLD] + params.UNITS_PER_TIME
 """What the owner of each masternode has from the start: enough for any tier, and fees."""
 
@@ -162,7 +162,6 @@ class World:
     def __init__(
         self, seed: int, settings: WorldSettings, write: Callable[[str], None] | None = None
     ) -> None:
-        gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
         self.seed = seed
         self.settings = settings
         self.clock = SimClock(START_SECONDS)
@@ -263,7 +262,12 @@ class World:
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
-        self.clock.run_until(self.clock.seconds() + seconds)
+        usual = gc.get_threshold()
+        gc.set_threshold(NEW_OBJECTS, *usual[1:])
+        try:
+            self.clock.run_until(self.clock.seconds() + seconds)
+        finally:
+            gc.set_threshold(*usual)
 
     def final_txids(self) -> tuple[bytes, ...]:
         """Submitted transactions that some node called final, in order of submission."""

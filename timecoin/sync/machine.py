@@ -32,13 +32,7 @@ from timecoin.mempool.exchange import BodiesFetched
 from timecoin.sync.behind import HistoryFetch
 from timecoin.sync.blocks import BlockFetch
 from timecoin.sync.coins import CoinFetch
-from timecoin.sync.events import (
-    CatchingUp,
-    CoinsStored,
-    HeadersStored,
-    HistoryStored,
-    SetBegun,
-)
+from timecoin.sync.events import CatchingUp, CoinsStored, HeadersStored, HistoryStored, SetBegun
 from timecoin.sync.headers import HeaderFetch
 from timecoin.sync.line import EMPTY_POINTS, LIE_POINTS, UNREQUESTED_POINTS, Line
 from timecoin.sync.messages import (
