@@ -172,6 +172,18 @@ class Rounds(SynchronousTestCase):
         votes.add(ballot(1, NIL, round_=49), 0)
         self.assertEqual(votes.round_ahead(0), 49)
 
+    def test_who_stays_when_a_vote_is_dropped_is_counted_once(self) -> None:
+        votes = book([100] * 4)
+        votes.add(ballot(1, NIL, round_=1), 0)
+        for round_ in range(1, FUTURE_ROUNDS_PER_VOTER + 2):
+            votes.add(ballot(0, NIL, round_=round_), 0)
+        self.assertEqual([vote.voter for vote in votes.since(0)].count(signing_key(1).public), 1)
+        votes.add(ballot(2, NIL, round_=1), 0)
+        self.assertIsNone(votes.quorum(1, PREPARE), "two of four")
+        self.assertFalse(votes.any_quorum(1, PREPARE))
+        votes.add(ballot(3, NIL, round_=1), 0)
+        self.assertEqual(votes.quorum(1, PREPARE), NIL)
+
     def test_old_rounds_are_forgotten(self) -> None:
         votes = book([100] * 4)
         votes.add(ballot(0), 0)

@@ -397,6 +397,19 @@ class ForgeryTests(SynchronousTestCase):
         self.hear(self.attest(self.beat(7, age_ms=TTL)))
         self.assertIsNone(self.victim.up.book.verified(key(7).public))
 
+    def test_after_one_that_was_taken_while_the_clock_was_a_day_ahead(self) -> None:
+        """It is from the future now, and keeps no right one out."""
+        day_ms = 86_400_000
+        early = self.attest(self.beat(7, age_ms=-day_ms))
+        ahead_ms = self.world.now_ms + day_ms
+        self.victim.up.book.take(early, None, self.victim.chain.sets[-1], ahead_ms)
+        self.assertTrue(self.victim.is_live(7, ahead_ms))
+        good = self.attest(self.beat(7, sequence=2))
+        self.hear(good)
+        verified = self.victim.up.book.verified(key(7).public)
+        assert verified is not None
+        self.assertEqual(verified.heartbeat, good.heartbeat)
+
     def test_outdated_when_its_attestations_come(self) -> None:
         """After a cut those of an hour ago may: nobody is awake by them."""
         beat = self.beat(7)
