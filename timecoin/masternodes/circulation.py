@@ -22,12 +22,12 @@ from timecoin.masternodes.book import Gathering, HeartbeatBook, Level
 from timecoin.masternodes.heartbeat import Attestation, beat_id
 from timecoin.masternodes.messages import (
     MAX_BEATS,
-    MAX_IDS,
     BeatNews,
     BeatWants,
     Item,
     Witnessed,
     beats_of,
+    pages_of,
 )
 from timecoin.masternodes.pulls import MAX_PULLS_PER_PEER, Pulls
 from timecoin.masternodes.shares import Shares
@@ -288,7 +288,7 @@ class Circulation:
         return [
             Send(peer, BeatNews(tuple(heard), tuple(verified)))
             for peer, lists in news.items()
-            for heard, verified in _pages(lists[Level.HEARD], lists[Level.VERIFIED])
+            for heard, verified in pages_of(lists[Level.HEARD], lists[Level.VERIFIED])
         ]
 
     def hear(self, peer: bytes, news: BeatNews, now_ms: int) -> list[Send]:
@@ -377,7 +377,7 @@ class Circulation:
     def _ask(self, peer: bytes, names: Sequence[bytes]) -> list[Send]:
         known = [name for name in names if self._book.find(name) is not None]
         whole = [name for name in names if self._book.find(name) is None]
-        return [Send(peer, BeatWants(*page)) for page in _pages(whole, known)]
+        return [Send(peer, BeatWants(*page)) for page in pages_of(whole, known)]
 
     @property
     def _peers(self) -> list[bytes]:
@@ -390,12 +390,3 @@ class Circulation:
 def _attestations(found: Gathering) -> Witnessed | None:
     """What to send of ``found`` to who has the heartbeat itself; None if there is nothing yet."""
     return Witnessed(found.hash, found.sufficient) if found.attestations else None
-
-
-def _pages(
-    first: Sequence[bytes], second: Sequence[bytes]
-) -> Iterable[tuple[tuple[bytes, ...], tuple[bytes, ...]]]:
-    """Two lists of names in parts that a message may hold; nothing of empty ones."""
-    for start in range(0, max(len(first), len(second)), MAX_IDS):
-        end = start + MAX_IDS
-        yield tuple(first[start:end]), tuple(second[start:end])

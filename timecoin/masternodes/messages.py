@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -73,3 +73,12 @@ def beats_of(items: Sequence[Item]) -> Beats:
         tuple(item for item in items if isinstance(item, Join)),
         tuple(item for item in items if isinstance(item, Witnessed)),
     )
+
+
+def pages_of(
+    first: Sequence[bytes], second: Sequence[bytes]
+) -> Iterable[tuple[tuple[bytes, ...], tuple[bytes, ...]]]:
+    """Two lists of names in parts that a message may hold; nothing of empty ones."""
+    for start in range(0, max(len(first), len(second)), MAX_IDS):
+        end = start + MAX_IDS
+        yield tuple(first[start:end]), tuple(second[start:end])
