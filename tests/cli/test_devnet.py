@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -30,6 +33,41 @@ class DevnetCase(SynchronousTestCase):
 
     def run_it(self, *arguments: str) -> Result:
         return CliRunner().invoke(devnet, arguments)
+
+
+ENDLESS = """
+import signal
+from twisted.internet import defer, task
+from timecoin.cli.devnet.processes import stop_by_signals
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+stop_by_signals()
+
+
+def main(reactor):
+    reactor.callLater(0, print, "runs", flush=True)
+    return defer.Deferred()
+
+
+try:
+    task.react(main)
+finally:
+    print("cleaned up", flush=True)
+"""
+
+
+class SignalTests(SynchronousTestCase):
+    def test_sigint_ends_a_program_that_runs_a_reactor(self) -> None:
+        program = subprocess.Popen(
+            [sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True
+        )
+        self.addCleanup(program.kill)
+        assert program.stdout is not None
+        self.addCleanup(program.stdout.close)
+        self.assertEqual(program.stdout.readline(), "runs\n")
+        program.send_signal(signal.SIGINT)
+        out, _ = program.communicate(timeout=30)
+        self.assertEqual(out, "cleaned up\n")
 
 
 class FoundingTests(DevnetCase):

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -94,14 +93,11 @@ def kill(nodes: Sequence[NodeRecord]) -> None:
 def stop_by_signals() -> None:
     """Let every way to end this program raise ``KeyboardInterrupt``, so that it stops its nodes.
 
-    SIGINT too: a shell starts its background jobs with that one ignored.
+    SIGINT too: a shell starts its background jobs with that one ignored. It gets Python's own
+    handler, which Twisted's reactor replaces by one that stops it.
     """
     for number in END_SIGNALS:
-        signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        signal.signal(number, signal.default_int_handler)
 
 
 @contextlib.contextmanager
