@@ -49,6 +49,7 @@ from timecoin.sync.requests import Purpose, Request
 from timecoin.sync.serve import bodies_page, coins_page, headers_page
 
 ANNOUNCE_MS = 5_000
+_ANNOUNCE_LATER = StartTimer(("announce",), ANNOUNCE_MS)
 STUCK_MS = 30_000
 """Catching up without progress ends after so long; it begins anew with new proof."""
 
@@ -145,10 +146,13 @@ class Sync:
         tip = self._chain.tip
         return TipAnnounce(tip.height, tip.hash, self._chain.first_body)
 
+    def _announce(self) -> list[Effect]:
+        return [Broadcast(self._tip_message()), _ANNOUNCE_LATER]
+
     def _link_up(self, peer: bytes) -> list[Effect]:
         effects: list[Effect] = [Send(peer, self._tip_message())]
         if not len(self._line.peers):
-            effects.append(StartTimer(("announce",), ANNOUNCE_MS))
+            effects.append(_ANNOUNCE_LATER)
         self._line.peers.add(peer)
         return effects
 
@@ -206,7 +210,7 @@ class Sync:
         effects = [*self._progress(), *self._settle(now_ms)]
         if self._active:
             return [*effects, _go_on()]
-        return [*effects, *self._advance(now_ms), Broadcast(self._tip_message())]
+        return [*effects, *self._advance(now_ms), *self._announce()]
 
     def _progress(self) -> list[Effect]:
         return [StartTimer(("stuck",), STUCK_MS)] if self._active else []
@@ -216,8 +220,7 @@ class Sync:
             case ("announce",):
                 if not len(self._line.peers):
                     return []
-                again = StartTimer(("announce",), ANNOUNCE_MS)
-                return [Broadcast(self._tip_message()), again, *self._advance(now_ms)]
+                return [*self._announce(), *self._advance(now_ms)]
             case ("late", int(number)):
                 request = self._line.requests.late(number)
                 charged = [] if request is None else self._line.late(request, now_ms)
