@@ -111,14 +111,14 @@ class MixedTiersRun:
             f"chi-squared {self.chi_squared()}"
         )
 
-    def step(self, outages: bool) -> None:
-        """One slot."""
+    def step(self, outages: bool, faults: bool) -> None:
+        """One slot; ``faults``: who is to go bad does once all have joined."""
         self._register()
         if self.height % 3 == 0:
             self._leave_or_return()
         if outages:
             self._outage()
-        if self.faults and not self.world.network.tampers and self._all_joined():
+        if faults and not self.world.network.tampers and self._all_joined():
             self._corrupt()
         up = [node for node in self.honest if node.node is not None]
         for _ in range(2):

@@ -11,7 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.sim.mixed_tiers import FAULTS, MixedTiersRun
 from tests.support.long import unless_long
+from timecoin import params
 from timecoin.masternodes.active_set import Tier
+from timecoin.params import Network
 from timecoin.sim.world import WorldSettings
 
 CRITICAL = {1: 10.83, 2: 13.82, 3: 16.27}
@@ -19,13 +21,15 @@ CRITICAL = {1: 10.83, 2: 13.82, 3: 16.27}
 
 
 class MixedTiersCase(SynchronousTestCase):
-    def run_for(self, run: MixedTiersRun, slots: int, outages: bool = False) -> str:
-        """So many slots, and what must hold after them; the figures as text."""
-        for _ in range(slots):
-            run.step(outages)
+    def run_for(self, run: MixedTiersRun, outages: int = 0, others: int = 0) -> str:
+        """So many slots with outages, so many without; what must hold; the figures as text."""
+        for _ in range(outages):
+            run.step(outages=True, faults=False)
+        for _ in range(others):
+            run.step(outages=False, faults=bool(run.faults))
         run.settle()
         where = run.figures()
-        self.assertGreaterEqual(run.height, slots * 9 // 10, where)
+        self.assertGreaterEqual(run.height, (outages + others) * 9 // 10, where)
         self.assertEqual(run.checked, run.height)
         lost = set(run.txids) - set(run.world.final_txids())
         self.assertEqual(lost, set(), where)
@@ -39,21 +43,36 @@ class MixedTiersCase(SynchronousTestCase):
             self.assertLess(statistic, CRITICAL[freedom], where)
         return where
 
-    def outages(self, nodes: int) -> None:
-        """200 slots, a fifth of the weight down for three of eight."""
-        run = MixedTiersRun(1, WorldSettings(nodes=nodes, slot_ms=5_000), expiry_height=100)
-        where = self.run_for(run, 200, outages=True)
+    def check_outages(self, run: MixedTiersRun, where: str) -> None:
+        """A fifth of the weight was down for three slots of eight."""
         self.assertGreater(run.events["outages"], 50, where)
         self.assertGreater(run.events["leaves"], 10, where)
         self.assertGreater(run.largest_outage, 180, "per mille of the weight")
-        self.assertGreater(max(run.sizes), nodes * 5 // 6, where)
+        self.assertGreater(max(run.sizes), len(run.world.nodes) * 5 // 6, where)
         self.assertIn(Tier.FREE, run.tiers, where)
+
+    def check_faults(self, run: MixedTiersRun, where: str) -> None:
+        """Just under a third of the weight was faulty, in all ways."""
+        self.assertEqual(set(run.faults.values()), set(FAULTS))
+        self.assertGreater(run.events["corrupted"], 0, where)
+        self.assertGreater(run.largest_faulty, 310, "per mille of the weight")
+        self.assertGreater(run.events["leaves"], 10, where)
+
+    def outages(self, nodes: int) -> None:
+        """200 slots with outages."""
+        run = MixedTiersRun(1, WorldSettings(nodes=nodes, slot_ms=5_000), expiry_height=100)
+        self.check_outages(run, self.run_for(run, outages=200))
+
+    def faulty(self, nodes: int) -> None:
+        """200 slots with faulty members, once all have joined."""
+        run = MixedTiersRun(2, WorldSettings(nodes=nodes, slot_ms=8_000), 100, faulty=True)
+        self.check_faults(run, self.run_for(run, others=200))
 
 
 class EightTests(MixedTiersCase):
     def test_eight_nodes(self) -> None:
         run = MixedTiersRun(1, WorldSettings(nodes=8), expiry_height=12)
-        self.run_for(run, 24)
+        self.run_for(run, others=24)
         self.assertGreater(run.events["leaves"], 1)
 
 
@@ -64,15 +83,31 @@ class ThirtyTests(MixedTiersCase):
         self.outages(30)
 
     def test_just_under_a_third_is_faulty(self) -> None:
-        run = MixedTiersRun(2, WorldSettings(nodes=30, slot_ms=8_000), 100, faulty=True)
-        where = self.run_for(run, 200)
-        self.assertEqual(set(run.faults.values()), set(FAULTS))
-        self.assertGreater(run.largest_faulty, 310, "per mille of the weight")
-        self.assertGreater(run.events["leaves"], 10, where)
+        self.faulty(30)
 
 
 class HundredTests(MixedTiersCase):
-    skip = unless_long("100 nodes for 200 slots, with outages")
+    skip = unless_long("100 nodes for 200 slots, with outages, then with faulty ones")
 
     def test_a_fifth_of_the_weight_is_down_at_a_time(self) -> None:
         self.outages(100)
+
+    def test_just_under_a_third_is_faulty(self) -> None:
+        self.faulty(100)
+
+
+class FiveHundredTests(MixedTiersCase):
+    """An hour and a half: so both in one run."""
+
+    skip = unless_long("500 nodes for 200 slots, first with outages, then with faulty ones")
+
+    def test_a_fifth_is_down_at_a_time_then_just_under_a_third_is_faulty(self) -> None:
+        # A quarter of a million links: heartbeats as often as on the main network, rounds as short
+        # as on a devnet.
+        timing = {Network.DEVNET: params.HEARTBEAT_TIMING[Network.MAINNET]}
+        self.patch(params, "HEARTBEAT_TIMING", timing)
+        settings = WorldSettings(nodes=500, slot_ms=6_000)
+        run = MixedTiersRun(3, settings, expiry_height=100, faulty=True)
+        where = self.run_for(run, outages=131, others=69)
+        self.check_outages(run, where)
+        self.check_faults(run, where)
