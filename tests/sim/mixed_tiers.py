@@ -25,6 +25,8 @@ STAKES = (1_000, 1_000, 10_000, 1_000, 10_000)
 GOLD_PLACES = (7, 11, 13, 19, 25)
 """So many that none of them holds a third."""
 FREE_PLACES = (5, 15)
+OPERATORS = 100
+"""If there are more masternodes, some have one operator, and are paid to one address."""
 REGISTERING_SLOTS = 25
 """So long it takes until all have registered, if two a slot are not enough."""
 OUTAGE_EVERY, OUTAGE_SLOTS, DOWN_DIVISOR = 8, 3, 4
@@ -61,6 +63,8 @@ class MixedTiersRun:
         self._slot_s = settings.slot_ms / 1_000
         self.rng = self.world.rng("mixed tiers")
         self.masternodes = self.world.nodes[FOUNDERS:]
+        for place, node in enumerate(self.masternodes[OPERATORS:], OPERATORS):
+            node.payout_key = self.masternodes[place % OPERATORS].payout_key
         self.faults: dict[int, str] = dict(self._faults()) if faulty else {}
         """What each node does that goes bad once all have joined."""
         self.honest = [node for node in self.world.nodes if node.number not in self.faults]

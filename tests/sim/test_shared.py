@@ -8,6 +8,7 @@ from timecoin.codec import CodecError, T, decode, encode
 from timecoin.consensus.messages import BlockVote
 from timecoin.masternodes.active_set import ActiveSet
 from timecoin.masternodes.heartbeat import witnesses
+from timecoin.sim.disk import SimDisk
 from timecoin.sim.shared import Shared
 from timecoin.sim.world import World, WorldSettings
 
@@ -23,11 +24,16 @@ class Unshared(Shared):
     def draw(self, hash_: bytes, pubkey: bytes, snapshot: ActiveSet) -> tuple[bytes, ...]:
         return witnesses(hash_, pubkey, snapshot)
 
+    def same(self, data: bytes) -> bytes:
+        return data
+
 
 def run(shared: Shared) -> str:
     """The digest of a small world."""
     world = World(5, WorldSettings(nodes=4))
     world.shared = shared
+    for node in world.nodes:
+        node.engine = SimDisk(shared.same)
     world.start()
     for _ in range(3):
         tx = world.users.payment()
@@ -53,3 +59,12 @@ class SharedTests(SynchronousTestCase):
             self.assertRaises(CodecError, shared.decode, data + b"\0", BlockVote, 1_000)
         shared.decode(data, BlockVote, len(data))
         self.assertRaises(CodecError, shared.decode, data, BlockVote, len(data) - 1)
+
+    def test_a_row_of_many_disks_stands_once(self) -> None:
+        shared = Shared()
+        disks = [SimDisk(shared.same) for _ in range(2)]
+        for disk in disks:
+            disk.write([("meta", b"key" * 3, bytes(bytearray(b"value")))], sync=True)
+        one, other = (disk.get("meta", b"key" * 3) for disk in disks)
+        self.assertEqual(one, b"value")
+        self.assertIs(one, other)

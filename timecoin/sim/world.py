@@ -74,7 +74,7 @@ class SimNode:
         self.owner_key = SigningKey(rng.randbytes(32))
         self.votes = votes
         self.has_voting_key = votes or stakes
-        self.engine = SimDisk()
+        self.engine = SimDisk(world.shared.same)
         self.lives = 0
         self.build = build_node
         """Builds its process; another of the same kind may put it on tape."""
