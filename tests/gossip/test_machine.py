@@ -283,14 +283,19 @@ class BoundTests(SynchronousTestCase):
     def test_items_expire_and_their_number_and_bytes_are_bounded(self) -> None:
         held = items.Items()
         for number in range(items.MAX_ITEMS + 10):
-            item = held.of(name_of(number), 0)
-            held.hold(item, Rumour(b""), items.MAX_BYTES // 100)
+            held.of(name_of(number), 0)
+            author = name_of(number % 3)
+            held.hold(name_of(number), Rumour(b""), author, items.MAX_BYTES // 100)
         self.assertLessEqual(len(held), 100)
+        found = [name for author in held.authors() for name in held.held(author)]
+        self.assertEqual(len(found), len(held))
+        self.assertIn(name_of(items.MAX_ITEMS + 9), found)
         for number in range(items.MAX_ITEMS + 10):
             held.of(name_of(number), 1)
         self.assertEqual(len(held), items.MAX_ITEMS)
         held.of(b"late", items.KEEP_MS + 1)
         self.assertEqual(len(held), 1)
+        self.assertEqual(list(held.authors()), [])
 
     def test_who_takes_the_place_of_a_lost_peer_has_nothing_yet(self) -> None:
         held = items.Items()

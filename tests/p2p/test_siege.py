@@ -305,9 +305,8 @@ class Floods(SiegeCase):
         greedy = self.siege.link(ATTACKER)
         self.siege.pay()
         self.world.run(YOUNG_LINK_MS / 1000)
-        items = self.siege.victim.running.gossip._items.held()
-        self.assertGreater(len(items), 0)
-        name = items[0][0]
+        items = self.siege.victim.running.gossip._items
+        name = next(name for author in items.authors() for name in items.held(author))
         for _ in range(10):
             self.assertFalse(self.siege.is_banned(greedy))
             greedy.tell(Fetch((name,)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from timecoin.codec import Wire
@@ -42,6 +42,8 @@ class Items:
 
     def __init__(self) -> None:
         self._items: OrderedDict[bytes, Item] = OrderedDict()
+        self._held: dict[bytes | None, dict[bytes, Item]] = {}
+        """Author -> its items that can be handed out, by id."""
         self._bytes = 0
         self._bits: dict[bytes, int] = {}
         self._free: list[int] = []
@@ -61,9 +63,11 @@ class Items:
             item = self._items[name] = Item(now_ms)
         return item
 
-    def hold(self, item: Item, message: Wire, size: int) -> None:
-        """Keep ``message`` for those who will ask for it."""
-        item.message, item.size = message, size
+    def hold(self, name: bytes, message: Wire, author: bytes | None, size: int) -> None:
+        """Keep ``message``, which is the item ``name``, for those who will ask for it."""
+        item = self._items[name]
+        item.message, item.author, item.size = message, author, size
+        self._held.setdefault(author, {})[name] = item
         self._bytes += size
         while self._bytes > MAX_BYTES:
             self._pop()
@@ -96,9 +100,13 @@ class Items:
                 item.has ^= bit
                 item.given &= ~bit
 
-    def held(self) -> list[tuple[bytes, Item]]:
-        """The items that can be handed out, oldest first."""
-        return [(name, item) for name, item in self._items.items() if item.message is not None]
+    def authors(self) -> Iterable[bytes | None]:
+        """Whose items can be handed out; None: of nobody in particular."""
+        return self._held
+
+    def held(self, author: bytes | None) -> Mapping[bytes, Item]:
+        """The items of ``author`` that can be handed out, oldest first."""
+        return self._held.get(author, {})
 
     def _trim(self, now_ms: int) -> None:
         while self._items:
@@ -108,5 +116,8 @@ class Items:
             self._pop()
 
     def _pop(self) -> None:
-        _, item = self._items.popitem(last=False)
+        name, item = self._items.popitem(last=False)
         self._bytes -= item.size
+        held = self._held.get(item.author)
+        if held is not None and held.pop(name, None) is not None and not held:
+            del self._held[item.author]

@@ -154,11 +154,10 @@ class Gossip:
         if item.message is not None:
             return []
         self._wanted.pop(name, None)
-        item.author = what.author
         item.heard = True
         own = what.author is None and not item.has
         item.has |= self._items.bits(what.skip)
-        self._items.hold(item, message, len(payload))
+        self._items.hold(name, message, what.author, len(payload))
         small = len(payload) <= PUSH_BYTES
         pushed: list[Effect] = []
         lacking = self._lacking(item)
@@ -323,14 +322,17 @@ class Gossip:
                 effects += self._start(LINKS, TELL_LINKS_MS)
         if keys := self._near.keys_but(peer):
             effects.append(Send(peer, Neighbours(keys, ())))
-        return [*effects, *self._offer(peer, None)]
+        return [*effects, *self._offer(peer, self._items.authors())]
 
-    def _offer(self, peer: bytes, authors: Mapping[bytes, None] | None) -> list[Effect]:
-        """Tell ``peer`` of what it may have missed: all, or what ``authors`` said."""
+    def _offer(self, peer: bytes, authors: Iterable[bytes | None]) -> list[Effect]:
+        """Tell ``peer`` of what it may have missed of what ``authors`` said."""
+        bit = self._items.bit(peer)
         names = [
             name
-            for name, item in self._items.held()
-            if (authors is None or item.author in authors) and self._lacks(peer, item)
+            for author in authors
+            if author is None or not self._near.hearers(author) & bit
+            for name, item in self._items.held(author).items()
+            if not item.has & bit
         ]
         if names:
             self._announcing.setdefault(peer, {}).update(dict.fromkeys(names))

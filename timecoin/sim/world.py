@@ -31,7 +31,7 @@ from timecoin.sim.workload import USER_COINS_UNITS, Users
 
 START_SECONDS = 1_800_000_000
 WEIGHT = 100
-NEW_OBJECTS = 100_000
+NEW_OBJECTS = 1_000_000
 """While time passes Python looks for cycles after so many: there are few, in a world of objects."""
 STAKING_UNITS = COLLATERAL_UNITS[Tier.GOLD] + params.UNITS_PER_TIME
 """What the owner of each masternode has from the start: enough for any tier, and fees."""
