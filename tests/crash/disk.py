@@ -96,7 +96,7 @@ class CrashingDisk(SimDisk):
     """Whether it says that it has synced when it has not: a fault that campaigns must find."""
 
     def __init__(self, directory: Path, trap: Trap) -> None:
-        super().__init__(tables=())
+        super().__init__(same=bytes)
         self._trap = trap
         self._directory = directory
         trap.passes("open.before")
