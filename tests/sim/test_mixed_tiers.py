@@ -53,8 +53,9 @@ class MixedTiersCase(SynchronousTestCase):
         self.assertIn(Tier.FREE, run.tiers, where)
 
     def check_faults(self, run: MixedTiersRun, where: str) -> None:
-        """Just under a third of the weight was faulty, in all ways."""
-        self.assertEqual(set(run.faults.values()), set(FAULTS))
+        """Just under a third of the weight was faulty, in as many ways as there were members."""
+        self.assertEqual(set(run.faults.values()), set(FAULTS[: len(run.faults)]))
+        self.assertGreater(len(run.faults), 4)
         self.assertGreater(run.events["corrupted"], 0, where)
         self.assertGreater(run.largest_faulty, 310, "per mille of the weight")
         self.assertGreater(run.events["leaves"], 10, where)
