@@ -99,7 +99,7 @@ class HundredTests(MixedTiersCase):
 
 
 class FiveHundredTests(MixedTiersCase):
-    """An hour and a half: so both in one run."""
+    """Some two and a half hours: so both in one run."""
 
     skip = unless_long("500 nodes for 200 slots, first with outages, then with faulty ones")
 
