@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from timecoin.codec import Wire
@@ -42,8 +42,8 @@ class Items:
 
     def __init__(self) -> None:
         self._items: OrderedDict[bytes, Item] = OrderedDict()
-        self._held: dict[bytes | None, dict[bytes, Item]] = {}
-        """Author -> its items that can be handed out, by id."""
+        self._held: dict[bytes | None, dict[bytes, None]] = {}
+        """Author -> ids of its items that can be handed out."""
         self._bytes = 0
         self._bits: dict[bytes, int] = {}
         self._free: list[int] = []
@@ -67,7 +67,7 @@ class Items:
         """Keep ``message``, which is the item ``name``, for those who will ask for it."""
         item = self._items[name]
         item.message, item.author, item.size = message, author, size
-        self._held.setdefault(author, {})[name] = item
+        self._held.setdefault(author, {})[name] = None
         self._bytes += size
         while self._bytes > MAX_BYTES:
             self._pop()
@@ -104,9 +104,9 @@ class Items:
         """Whose items can be handed out; None: of nobody in particular."""
         return self._held
 
-    def held(self, author: bytes | None) -> Mapping[bytes, Item]:
-        """The items of ``author`` that can be handed out, oldest first."""
-        return self._held.get(author, {})
+    def held(self, author: bytes | None) -> Iterable[bytes]:
+        """Ids of the items of ``author`` that can be handed out, oldest first."""
+        return self._held.get(author, ())
 
     def _trim(self, now_ms: int) -> None:
         while self._items:
@@ -118,6 +118,8 @@ class Items:
     def _pop(self) -> None:
         name, item = self._items.popitem(last=False)
         self._bytes -= item.size
-        held = self._held.get(item.author)
-        if held is not None and held.pop(name, None) is not None and not held:
-            del self._held[item.author]
+        if item.message is not None:
+            held = self._held[item.author]
+            del held[name]
+            if not held:
+                del self._held[item.author]

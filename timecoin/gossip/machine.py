@@ -326,15 +326,8 @@ class Gossip:
 
     def _offer(self, peer: bytes, authors: Iterable[bytes | None]) -> list[Effect]:
         """Tell ``peer`` of what it may have missed of what ``authors`` said."""
-        bit = self._items.bit(peer)
-        names = [
-            name
-            for author in authors
-            if author is None or not self._near.hearers(author) & bit
-            for name, item in self._items.held(author).items()
-            if not item.has & bit
-        ]
-        if names:
+        names = [name for author in authors for name in self._items.held(author)]
+        if names:  # which of them it lacks is asked when they are announced
             self._announcing.setdefault(peer, {}).update(dict.fromkeys(names))
         return self._relay_soon()
 
