@@ -8,8 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.finality.world import World, genesis_coin, output_of, pay
 from timecoin import params
+from timecoin.codec import Wire
 from timecoin.finality.events import Status
 from timecoin.finality.messages import Answer, Code, Query, Relay
+from timecoin.ledger.block import Resolution
 from timecoin.ledger.transaction import Transaction
 from timecoin.mempool.policy import PoolLimits
 
@@ -27,28 +29,34 @@ def finals(world: World, txs: tuple[Transaction, ...]) -> list[bytes]:
     return [tx.txid for tx in txs if any(node.is_final(tx.txid) for node in world.nodes)]
 
 
-class Snowballing(SynchronousTestCase):
-    def teach(self, world: World, txs: tuple[Transaction, ...], numbers: range) -> None:
-        """Let nodes learn of ``txs`` together, before any of them votes."""
-        for number in numbers:
-            node = world.nodes[number]
-            other = world.nodes[0 if number else 1]
-            query = Query(1, 0, tuple(tx.wtxid for tx in txs), txs, False)
-            world.receive(node, other, query)
+def teach(world: World, txs: tuple[Transaction, ...], numbers: range) -> None:
+    """Let nodes learn of ``txs`` together, before any of them votes."""
+    for number in numbers:
+        node = world.nodes[number]
+        other = world.nodes[0 if number else 1]
+        query = Query(1, 0, tuple(tx.wtxid for tx in txs), txs, False)
+        world.receive(node, other, query)
 
+
+def is_of_snowball(message: Wire) -> bool:
+    """Whether ``message`` asks for an opinion or gives one, without a vote."""
+    return isinstance(message, Answer) or (isinstance(message, Query) and not message.want_vote)
+
+
+class Snowballing(SynchronousTestCase):
     def test_both_known_everywhere_and_unlocked(self) -> None:
         for members in (3, 4, 7):
             world = World(members, seed=members)
             txs = double_spend()
-            self.teach(world, txs, range(members))
+            teach(world, txs, range(members))
             world.run(12_000)
             self.assertEqual(len(finals(world, txs)), 1, members)
 
     def test_even_split_falls_to_the_lowest_txid(self) -> None:
         world = World(4)
         low, high = double_spend()
-        self.teach(world, (low, high), range(2))
-        self.teach(world, (high, low), range(2, 4))
+        teach(world, (low, high), range(2))
+        teach(world, (high, low), range(2, 4))
         world.run(10_000)
         self.assertEqual(finals(world, (low, high)), [low.txid])
 
@@ -57,7 +65,7 @@ class Snowballing(SynchronousTestCase):
         world.cut = lambda source, target, message: True
         txs = double_spend()
         node, poller = world.nodes[:2]
-        self.teach(world, txs, range(1))
+        teach(world, txs, range(1))
         node.sent.clear()
         query = Query(2, 0, (txs[0].wtxid,), (), True)
         world.receive(node, poller, query)
@@ -72,7 +80,7 @@ class Snowballing(SynchronousTestCase):
         world.cut = lambda source, target, message: True
         world.submit(world.nodes[0], low)
         world.submit(world.nodes[1], low)
-        self.teach(world, (high, low), range(2, 4))
+        teach(world, (high, low), range(2, 4))
         world.cut = lambda source, target, message: False
         world.run(15_000)
         self.assertEqual(finals(world, (low, high)), [low.txid])
@@ -80,7 +88,7 @@ class Snowballing(SynchronousTestCase):
     def test_polls_stop_with_the_conflict(self) -> None:
         world = World(4)
         txs = double_spend()
-        self.teach(world, txs, range(4))
+        teach(world, txs, range(4))
         world.run(20_000)
         before = sum(len(node.sent) for node in world.nodes)
         world.run(8_000)
@@ -97,7 +105,7 @@ class Snowballing(SynchronousTestCase):
         world.cut = lambda source, target, message: True
         world.submit(world.nodes[0], low)
         world.submit(world.nodes[1], high)
-        self.teach(world, (low, high), range(2, 3))
+        teach(world, (low, high), range(2, 3))
         world.cut = lambda source, target, message: False
         world.run(60_000)
         asked = [m for _, m in world.nodes[2].sent if isinstance(m, Query)]
@@ -153,6 +161,74 @@ class AtTwoNodesAtOnce(SynchronousTestCase):
         status = world.nodes[1].finality.status(txs[1].txid)
         assert status is not None
         self.assertIs(status.status, Status.REJECTED)
+
+
+class WithoutLocks(SynchronousTestCase):
+    """Snowball never ends, nobody votes: a block decides all the same."""
+
+    def setUp(self) -> None:
+        self.world = World(4)
+        self.txs = double_spend()
+        self.world.cut = lambda source, target, message: True
+        teach(self.world, self.txs[::-1], range(4))
+
+    def test_resolved_by_a_block_after_four(self) -> None:
+        proposer = self.world.nodes[0]
+        for _ in range(4):
+            self.assertEqual(self.world.propose(proposer).body.resolutions, ())
+            self.world.run(3_000)
+        for node in self.world.nodes:
+            self.assertEqual(node.finality.statistics().locks, 0)
+        block = self.world.propose(proposer)
+        preferred, other = self.txs
+        resolution = Resolution(preferred.txid, genesis_coin(0)[0], other)
+        self.assertEqual(block.body.resolutions, (resolution,))
+        for node in self.world.nodes:
+            self.assertTrue(node.is_final(preferred.txid))
+            self.assertIs(node.statuses(other.txid)[-1], Status.REJECTED)
+            self.assertEqual(node.finality.statistics().contests, 0)
+
+    def test_a_third_spend_makes_no_conflict_younger(self) -> None:
+        proposer = self.world.nodes[0]
+        for _ in range(4):
+            self.world.propose(proposer)
+        third = pay([genesis_coin(0), genesis_coin(1)], nonce=2)
+        teach(self.world, (third,), range(4))
+        self.assertEqual(len(self.world.propose(proposer).body.resolutions), 1)
+
+    def test_conflicts_that_become_one_are_as_old_as_the_older(self) -> None:
+        proposer = self.world.nodes[0]
+        for _ in range(3):
+            self.world.propose(proposer)
+        teach(self.world, (pay([genesis_coin(1)]), pay([genesis_coin(1)], nonce=1)), range(4))
+        self.world.propose(proposer)
+        teach(self.world, (pay([genesis_coin(1), genesis_coin(0)], nonce=3),), range(4))
+        block = self.world.propose(proposer)
+        points = {resolution.outpoint for resolution in block.body.resolutions}
+        self.assertIn(genesis_coin(0)[0], points)
+
+    def test_a_lock_counts_from_its_own_height(self) -> None:
+        """What is locked at last gets the time that a lock has: votes may be on their way."""
+        proposer = self.world.nodes[0]
+        for _ in range(3):
+            self.world.propose(proposer)
+        self.world.cut = lambda source, target, message: not is_of_snowball(message)
+        self.world.run(30_000)
+        self.assertEqual(proposer.finality.statistics().locks, 1)
+        self.world.cut = lambda source, target, message: True
+        resolved = [len(self.world.propose(proposer).body.resolutions) for _ in range(5)]
+        self.assertEqual(resolved, [0, 0, 0, 0, 1])
+
+    def test_no_other_input_of_the_contest(self) -> None:
+        """Only an outpoint that is spent twice is resolved."""
+        proposer = self.world.nodes[0]
+        coins = [genesis_coin(1), genesis_coin(2)]
+        teach(self.world, (pay(coins), pay(coins[:1], nonce=1)), range(4))
+        for _ in range(4):
+            self.world.propose(proposer)
+        found = self.world.propose(proposer).body.resolutions
+        points = {resolution.outpoint for resolution in found}
+        self.assertEqual(points, {genesis_coin(0)[0], genesis_coin(1)[0]})
 
 
 class StuckLocks(SynchronousTestCase):

@@ -16,10 +16,8 @@ class PlantedTests(SynchronousTestCase):
     def test_each_bug_is_found(self) -> None:
         for bug in PLANTED:
             with bug.bug():
-                broken = bug.find.run()
-            self.assertIsNotNone(broken, f"not found: {bug.rule}; by {bug.find}")
-            assert broken is not None
-            self.assertTrue(broken.startswith(bug.promise), f"{bug.rule}: {broken}")
+                found = any(broken.startswith(bug.promise) for broken in bug.find.breaks())
+            self.assertTrue(found, f"not found: {bug.rule}; by {bug.find}")
 
     def test_there_are_many_of_them(self) -> None:
         self.assertGreaterEqual(len({bug.bug for bug in PLANTED}), 15)
@@ -35,4 +33,4 @@ class SoundTests(SynchronousTestCase):
 
     def test_each_run_is_sound(self) -> None:
         for bug in PLANTED:
-            self.assertIsNone(bug.find.run(), f"{bug.rule}: {bug.find}")
+            self.assertEqual(list(bug.find.breaks()), [], f"{bug.rule}: {bug.find}")

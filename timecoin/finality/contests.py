@@ -7,6 +7,7 @@ accepted first; the others follow when the pool has dropped what it made void.
 
 from __future__ import annotations
 
+from collections.abc import ValuesView
 from dataclasses import dataclass
 
 from timecoin.finality.parameters import MAX_CANDIDATES, MAX_CONTESTS
@@ -17,9 +18,13 @@ from timecoin.params import FinalityParams
 
 @dataclass(slots=True)
 class Contest:
-    """A conflict set; ``rest_until_ms`` and ``pauses`` pace polls that decide nothing."""
+    """A conflict set that is known since the tip was ``height``.
+
+    ``rest_until_ms`` and ``pauses`` pace polls that decide nothing.
+    """
 
     snowball: Snowball
+    height: int
     rest_until_ms: int = 0
     pauses: int = 0
 
@@ -41,10 +46,11 @@ class Contests:
     def __contains__(self, txid: bytes) -> bool:
         return txid in self._number_of
 
-    def join(self, txid: bytes) -> None:
+    def join(self, txid: bytes, height: int) -> None:
         """Bring ``txid`` of the pool together with the transactions that it conflicts with.
 
-        When all places are taken it stays outside, which only means that it is not voted for.
+        ``height`` is the tip's. When all places are taken ``txid`` stays outside, which only means
+        that it is not voted for.
         """
         conflicts = self._pool.conflicts(txid)
         if not conflicts:
@@ -57,7 +63,7 @@ class Contests:
             if len(self._contests) >= MAX_CONTESTS:
                 return
             self._next += 1
-            self._contests[self._next] = Contest(Snowball(conflicts[0], self._params))
+            self._contests[self._next] = Contest(Snowball(conflicts[0], self._params), height)
             self._number_of[conflicts[0]] = self._next
             numbers = [self._next]
         for other in numbers[1:]:
@@ -118,14 +124,19 @@ class Contests:
         number = self._number_of.get(txid)
         return number is not None and self._contests[number].snowball.accepted == txid
 
+    def all(self) -> ValuesView[Contest]:
+        """Every set, decided or not."""
+        return self._contests.values()
+
     def open(self) -> tuple[Contest, ...]:
         """The sets in which nothing is accepted yet, the longest undisturbed first."""
         undecided = [c for c in self._contests.values() if c.snowball.accepted is None]
         return tuple(sorted(undecided, key=lambda contest: contest.rest_until_ms))
 
     def _merge(self, source: int, target: int) -> None:
-        gone = self._contests.pop(source).snowball
-        kept = self._contests[target].snowball
+        merged, contest = self._contests.pop(source), self._contests[target]
+        contest.height = min(contest.height, merged.height)
+        gone, kept = merged.snowball, contest.snowball
         for txid in gone.candidates:
             self._number_of[txid] = target
             kept.add(txid)

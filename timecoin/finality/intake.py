@@ -99,7 +99,7 @@ class Intake:
             self._rows[tx.txid] = None
             effects.append(Record(POOL, tx.txid, tx.encoded, durable=False))
             effects.append(Emit(StatusChanged(tx.txid, Status.SEEN, now_ms)))
-            self._contests.join(tx.txid)
+            self._contests.join(tx.txid, self._context.chain.tip_height)
             if self._certificates.covers(tx.txid):
                 more, found = self._certify(tx.txid, now_ms)
                 effects += found

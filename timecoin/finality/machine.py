@@ -234,7 +234,7 @@ class Finality:
             if entry is None or entry.certified:
                 parts.batches.forget(name)
                 return []
-            parts.contests.join(name)
+            parts.contests.join(name, self._context.chain.tip_height)
             return parts.batches.add(name, now_ms)
         if kind == BATCH:
             return parts.batches.add_again(name, now_ms)

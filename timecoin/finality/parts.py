@@ -62,7 +62,7 @@ def make_parts(context: Context) -> Parts:
     tally = ReceiptTally()
     early = Early(context)
     custody = Custody(context, certificates, intake, tally, early)
-    stuck = StuckPairs(context, voter, intake, certificates)
+    stuck = StuckPairs(context, voter, contests, intake, certificates)
     return Parts(
         context=context,
         contests=contests,

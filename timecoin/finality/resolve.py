@@ -1,4 +1,8 @@
-"""Stuck double spends: which pairs a block may resolve, and for whom (PROTOCOL 5)."""
+"""Stuck double spends: which pairs a block may resolve, and for whom (PROTOCOL 5).
+
+A double spend is stuck when members have locked different sides, and also when none has locked
+any: if Snowball never ends (members disagree evenly, or too few answer), nobody votes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass
 
 from timecoin import params
 from timecoin.finality.certificates import Certificates
+from timecoin.finality.contests import Contests
 from timecoin.finality.context import Context
 from timecoin.finality.intake import Intake
 from timecoin.finality.votes import Voter
@@ -28,35 +33,46 @@ class StuckPair:
 
 
 class StuckPairs:
-    """Finds pairs on which this node's lock has waited long enough."""
+    """Finds pairs that have waited long enough for this node to propose a winner."""
 
     def __init__(
         self,
         context: Context,
         voter: Voter,
+        contests: Contests,
         intake: Intake,
         certificates: Certificates,
     ) -> None:
         self._context = context
         self._voter = voter
+        self._contests = contests
         self._intake = intake
         self._certificates = certificates
 
     def find(self) -> Iterator[StuckPair]:
-        """Pairs whose lock is at least four blocks old, oldest locks first."""
+        """Pairs whose lock, or else whose conflict, is at least four blocks old, oldest first."""
         ripe = self._context.chain.tip_height - params.RESOLUTION_AGE_BLOCKS
-        locks = [(lock.height, p, lock.txid) for p, lock in self._voter.locks()]
+        sides = [(lock.height, point, lock.txid) for point, lock in self._voter.locks()]
+        sides += self._unlocked()
         taken: dict[Outpoint, None] = {}
-        for _, point, txid in sorted(item for item in locks if item[0] <= ripe):
+        for _, point, txid in sorted(side for side in sides if side[0] <= ripe):
             pair = None if point in taken else self._pair(point, txid)
             if pair is not None and not any(p in taken for p in pair.winner.outpoints):
                 taken.update(dict.fromkeys(pair.winner.outpoints))
                 yield pair
 
-    def _pair(self, point: Outpoint, locked: bytes) -> StuckPair | None:
-        """The spends of ``point``: a valid one, the locked one if possible, against another."""
-        valid = self._valid_spends(point, locked)
-        void = self._intake.void(locked)
+    def _unlocked(self) -> Iterator[tuple[int, Outpoint, bytes]]:
+        """What contests are about and no lock is held on: since which tip, the preferred txid."""
+        for contest in self._contests.all():
+            waiting = [self._context.pool.get(txid) for txid in contest.snowball.candidates]
+            for point in dict.fromkeys(p for tx in waiting if tx is not None for p in tx.outpoints):
+                if self._voter.lock_of(point) is None:
+                    yield contest.height, point, contest.snowball.preference
+
+    def _pair(self, point: Outpoint, favoured: bytes) -> StuckPair | None:
+        """The spends of ``point``: a valid one, the favoured if possible, against another."""
+        valid = self._valid_spends(point, favoured)
+        void = self._intake.void(favoured)
         losers = valid if void is None or point not in void.outpoints else [*valid, void]
         for winner in valid:
             loser = next((tx for tx in losers if tx.txid != winner.txid), None)
@@ -64,9 +80,9 @@ class StuckPairs:
                 return StuckPair(winner, point, loser)
         return None
 
-    def _valid_spends(self, point: Outpoint, locked: bytes) -> list[Transaction]:
+    def _valid_spends(self, point: Outpoint, favoured: bytes) -> list[Transaction]:
         txids = self._context.pool.spenders(point)
-        ordered = sorted(txids, key=lambda txid: txid != locked)
+        ordered = sorted(txids, key=lambda txid: txid != favoured)
         found = [self._context.pool.get(txid) for txid in ordered]
         return [tx for tx in found if tx is not None]
 
