@@ -13,6 +13,7 @@ from timecoin.codec import encode
 from timecoin.gossip import items
 from timecoin.gossip.items import item_id
 from timecoin.gossip.machine import (
+    DYING_MS,
     FETCH_MS,
     FOLLOWERS_PER_SECOND,
     MAX_WANTED_PER_PEER,
@@ -175,6 +176,16 @@ class LinkTests(SynchronousTestCase):
         web.unlink(0, 2)
         web.run(1_000)
         self.assertEqual(web.nodes[2].accepted[said(0, b"into the void")], 1)
+
+    def test_what_came_over_a_line_before_it_can_have_died_is_not_offered(self) -> None:
+        for validators, announcements in ((3, 0), (2, 1)):
+            web = Web(3, full_mesh(3), validators=validators)
+            web.say(0, said(0, b"heard by all"))
+            web.run(DYING_MS + 1)
+            web.sent.clear()
+            web.unlink(0, 2)
+            web.run(1_000)
+            self.assertEqual(web.sent[Announce], announcements)
 
     def test_new_links_are_told_together_and_lost_ones_sooner(self) -> None:
         web = Web(6, chain(2), validators=6)

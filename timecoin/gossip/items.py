@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from timecoin.codec import Wire
@@ -104,9 +104,10 @@ class Items:
         """Whose items can be handed out; None: of nobody in particular."""
         return self._held
 
-    def held(self, author: bytes | None) -> Iterable[bytes]:
-        """Ids of the items of ``author`` that can be handed out, oldest first."""
-        return self._held.get(author, ())
+    def held(self, author: bytes | None, since_ms: int = 0) -> Iterator[bytes]:
+        """Ids of the items of ``author`` that can be handed out, if first heard of since then."""
+        names = self._held.get(author, ())
+        return (name for name in names if self._items[name].at_ms >= since_ms)
 
     def _trim(self, now_ms: int) -> None:
         while self._items:

@@ -44,6 +44,8 @@ FOLLOWERS_PER_SECOND = 2_500
 """Announcements to followers: of a thousand of them each gets one in 400 ms, of fifty in 20 ms."""
 TELL_LINKS_MS = 200
 """New links wait so long to be told together; lost ones no longer than items do."""
+DYING_MS = 15_000
+"""Between validators a line is known to be dead by then: what was said before has come over it."""
 FETCH_MS = 1_000
 """A peer that does not deliver in this time is followed by the next that has the item."""
 MAX_WANTED = 4_096
@@ -105,7 +107,7 @@ class Gossip:
             case Received(peer, Fetch(ids)):
                 return self._asked(peer, ids)
             case Received(peer, Neighbours() as message):
-                return self._told(peer, message)
+                return self._told(peer, message, now_ms)
             case LinkUp(peer, masternode):
                 return self._link_up(peer, masternode)
             case LinkDown(peer):
@@ -324,9 +326,11 @@ class Gossip:
             effects.append(Send(peer, Neighbours(keys, ())))
         return [*effects, *self._offer(peer, self._items.authors())]
 
-    def _offer(self, peer: bytes, authors: Iterable[bytes | None]) -> list[Effect]:
-        """Tell ``peer`` of what it may have missed of what ``authors`` said."""
-        names = [name for author in authors for name in self._items.held(author)]
+    def _offer(
+        self, peer: bytes, authors: Iterable[bytes | None], since_ms: int = 0
+    ) -> list[Effect]:
+        """Tell ``peer`` of what it may have missed of what ``authors`` have said since then."""
+        names = [name for author in authors for name in self._items.held(author, since_ms)]
         if names:  # which of them it lacks is asked when they are announced
             self._announcing.setdefault(peer, {}).update(dict.fromkeys(names))
         return self._relay_soon()
@@ -346,10 +350,13 @@ class Gossip:
     def _tell(self, message: Neighbours) -> list[Effect]:
         return [Send(peer, message) for peer in self._near.peers]
 
-    def _told(self, peer: bytes, message: Neighbours) -> list[Effect]:
+    def _told(self, peer: bytes, message: Neighbours, now_ms: int) -> list[Effect]:
         """``peer`` tells of its links; what it can get from a lost one no more is offered to it."""
         try:
             lost = self._near.take(peer, message)
         except ValueError as error:
             return [Blame(peer, TOO_MANY_KEYS_POINTS, str(error))]
-        return self._offer(peer, lost) if lost else []
+        if not lost:
+            return []
+        is_validator = bool(self._near.validators & self._items.bit(peer))
+        return self._offer(peer, lost, now_ms - DYING_MS if is_validator else 0)
