@@ -88,6 +88,16 @@ class SeveralMembers(SynchronousTestCase):
         world.run(1_000)
         self.assert_final_everywhere(world, tx.txid)
 
+    def test_two_collectors_at_once_and_nobody_to_spare(self) -> None:
+        """Both make the same certificate, and each needs the other's receipt."""
+        world = World(4)
+        world.crash(world.nodes[3])
+        tx = pay([genesis_coin(0)])
+        for node in world.nodes[:2]:
+            world.submit(node, tx)
+        world.run(10 * LATENCY_MS)
+        self.assert_final_everywhere(world, tx.txid)
+
     def test_one_of_three_may_be_down(self) -> None:
         world = World(3)
         world.crash(world.nodes[2])

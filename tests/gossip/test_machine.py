@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.gossip.web import HOP_MS, KINDS, Rumour, Web, name_of
-from timecoin.codec import encode
+from timecoin.codec import Wire, encode
 from timecoin.gossip import items
 from timecoin.gossip.items import item_id
 from timecoin.gossip.machine import (
@@ -19,7 +19,9 @@ from timecoin.gossip.machine import (
     MAX_WANTED_PER_PEER,
     PUSH_PEERS,
     RELAY_MS,
+    SETTLED_MS,
     TELL_LINKS_MS,
+    Gossip,
 )
 from timecoin.gossip.messages import (
     MAX_IDS,
@@ -158,6 +160,63 @@ class LinkTests(SynchronousTestCase):
         web.link(1, 2)
         web.run(1_000)
         self.assertEqual([node.accepted[b"missed"] for node in web.nodes], [1, 1, 1, 1])
+
+    def newcomer(self, web: Web, links: range) -> list[bytes]:
+        """The last node is linked with ``links``; the ids that it is told of from then on."""
+        told: list[bytes] = []
+        last = len(web.nodes) - 1
+
+        def note(source: bytes, target: bytes, message: Wire) -> bool:
+            if target == name_of(last) and isinstance(message, Announce):
+                told.extend(message.ids)
+            return False
+
+        web.lost = note
+        for number in links:
+            web.link(number, last)
+        web.run(3 * SETTLED_MS)
+        return told
+
+    def test_in_a_full_mesh_a_newcomer_is_told_of_items_by_their_authors_alone(self) -> None:
+        web = Web(5, full_mesh(4), validators=5)
+        for number in range(4):
+            web.say(number, said(number, b"before it came"))
+        web.run(100)
+        self.assertEqual(len(self.newcomer(web, range(4))), 4)
+        self.assertEqual(len(web.nodes[4].accepted), 4)
+
+    def test_a_newcomer_is_told_by_others_of_authors_that_it_is_not_linked_with(self) -> None:
+        web = Web(5, full_mesh(4), validators=5)
+        for number in range(4):
+            web.say(number, said(number, b"before it came"))
+        web.run(100)
+        self.newcomer(web, range(2))
+        self.assertEqual(len(web.nodes[4].accepted), 4)
+
+    def test_a_newcomer_is_told_by_others_of_what_an_author_forgot_when_it_was_restarted(
+        self,
+    ) -> None:
+        web = Web(4, full_mesh(3), validators=4)
+        web.say(0, said(0, b"before its restart"))
+        web.run(100)
+        for number in (1, 2):
+            web.unlink(0, number)
+        web.nodes[0].gossip = Gossip(KINDS)
+        for number in (1, 2):
+            web.link(0, number)
+        web.run(100)
+        self.newcomer(web, range(3))
+        self.assertEqual(web.nodes[3].accepted[said(0, b"before its restart")], 1)
+
+    def test_a_newcomer_that_goes_again_is_told_nothing(self) -> None:
+        web = Web(3, chain(2), validators=3)
+        web.say(0, said(0, b"before it came"))
+        web.run(100)
+        web.link(1, 2)
+        web.unlink(1, 2)
+        web.sent.clear()
+        web.run(3 * SETTLED_MS)
+        self.assertEqual(web.sent[Announce], 0)
 
     def test_a_lost_link_to_an_author_is_replaced_by_relays(self) -> None:
         web = Web(3, full_mesh(3), validators=3)

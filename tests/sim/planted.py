@@ -320,7 +320,7 @@ PLANTED = (
         "receipts for two conflicting spends",
         bugs.two_receipts,
         Directed("half of the weight votes for everything", lambda: broken_in(two_double_voters)),
-        "no double spend",
+        "never two receipts",
     ),
     Planted(
         "a receipt against a resolution one has prepared",

@@ -109,7 +109,7 @@ class FiveHundredTests(MixedTiersCase):
         self.patch(params, "HEARTBEAT_TIMING", timing)
         settings = WorldSettings(nodes=500, slot_ms=4_500)
         run = MixedTiersRun(3, settings, expiry_height=100, faulty=True)
-        outages = range(70, 114)  # from when all have joined
+        outages = range(70, 98)  # from when all have joined
         where = self.run_for(run, 200, outages)
         self.check_outages(run, outages, where)
         self.check_faults(run, where)

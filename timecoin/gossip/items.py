@@ -31,6 +31,8 @@ class Item:
     """Peers that this node has sent it whole."""
     heard: bool = False
     """Whether it has arrived, so that it need not be fetched."""
+    own: bool = False
+    """Whether this node is its author."""
     message: Wire | None = None
     """The message, once its machine has verified it and passed it on."""
     author: bytes | None = None
@@ -108,6 +110,15 @@ class Items:
         """Ids of the items of ``author`` that can be handed out, if first heard of since then."""
         names = self._held.get(author, ())
         return (name for name in names if self._items[name].at_ms >= since_ms)
+
+    def orphan(self, author: bytes) -> None:
+        """What ``author`` has said so far is of nobody in particular: it may not hold it itself."""
+        names = self._held.pop(author, None)
+        if names is None:
+            return
+        self._held.setdefault(None, {}).update(names)
+        for name in names:
+            self._items[name].author = None
 
     def _trim(self, now_ms: int) -> None:
         while self._items:

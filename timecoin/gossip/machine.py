@@ -44,6 +44,8 @@ FOLLOWERS_PER_SECOND = 2_500
 """Announcements to followers: of a thousand of them each gets one in 400 ms, of fifty in 20 ms."""
 TELL_LINKS_MS = 200
 """New links wait so long to be told together; lost ones no longer than items do."""
+SETTLED_MS = 1_000
+"""A new peer has other links by then, and has told of them."""
 DYING_MS = 15_000
 """Between validators a line is known to be dead by then: what was said before has come over it."""
 FETCH_MS = 1_000
@@ -51,7 +53,8 @@ FETCH_MS = 1_000
 MAX_WANTED = 4_096
 """Items being fetched at a time."""
 MAX_WANTED_PER_PEER = 1_024
-RELAY, FOLLOWERS, LINKS, LOST, LATE = "relay", "followers", "links", "lost", "late"
+RELAY, FOLLOWERS, LINKS, LOST = "relay", "followers", "links", "lost"
+LATE, SETTLED = "late", "settled"
 """Names of timers."""
 REPEATED_FETCH_POINTS = 5
 TOO_MANY_KEYS_POINTS = 10
@@ -89,6 +92,8 @@ class Gossip:
         """Voting keys newly linked that peers will be told of together."""
         self._left: dict[bytes, None] = {}
         """The same for those that are linked no more: a crowd often goes in one moment."""
+        self._new: dict[bytes, int] = {}
+        """New peers, and when they will have settled."""
         self._running: dict[str, None] = {}
         """Timers under way: they are not put off by what comes while they run."""
 
@@ -109,7 +114,7 @@ class Gossip:
             case Received(peer, Neighbours() as message):
                 return self._told(peer, message, now_ms)
             case LinkUp(peer, masternode):
-                return self._link_up(peer, masternode)
+                return self._link_up(peer, masternode, now_ms)
             case LinkDown(peer):
                 return self._link_down(peer, now_ms)
             case TimerFired((str(name),)):
@@ -124,6 +129,8 @@ class Gossip:
             return self._tell_followers()
         if name == LATE:
             return self._late(now_ms)
+        if name == SETTLED:
+            return self._settled(now_ms)
         if name == LOST:
             left, self._left = tuple(self._left), {}
             return self._tell(Neighbours((), left)) if left else []
@@ -139,13 +146,17 @@ class Gossip:
     # items
 
     def heard(self, peer: bytes, kind: int, payload: bytes, now_ms: int) -> bool:
-        """A frame has come from ``peer``; whether it was passed on before and needs no look."""
+        """A frame has come from ``peer``; whether it was passed on before and needs no look.
+
+        What this node has said itself does: the peer may have come to say the same (two members
+        make one certificate of the same votes), and waits for an answer as its author.
+        """
         name = item_id(kind, payload)
         item = self._items.of(name, now_ms)
         item.has |= self._items.bit(peer)
         item.heard = True
         self._wanted.pop(name, None)
-        return item.message is not None
+        return item.message is not None and not item.own
 
     def spread(self, what: Spread, now_ms: int) -> list[Effect]:
         """Pass a verified message on, unless that was done before."""
@@ -157,14 +168,14 @@ class Gossip:
             return []
         self._wanted.pop(name, None)
         item.heard = True
-        own = what.author is None and not item.has
+        item.own = what.author is None and not item.has
         item.has |= self._items.bits(what.skip)
         self._items.hold(name, message, what.author, len(payload))
         small = len(payload) <= PUSH_BYTES
         pushed: list[Effect] = []
         lacking = self._lacking(item)
         for peer in self._near.among(self._near.validators & lacking):
-            if own:
+            if item.own:
                 self._give(peer, item)
                 pushed.append(Send(peer, message))
             else:
@@ -315,16 +326,36 @@ class Gossip:
 
     # links
 
-    def _link_up(self, peer: bytes, masternode: bytes | None) -> list[Effect]:
+    def _link_up(self, peer: bytes, masternode: bytes | None, now_ms: int) -> list[Effect]:
+        """Tell ``peer`` of the links here, and of what nobody else may tell it.
+
+        What members that are linked here have said since can wait: they tell of it themselves on
+        the links that it may be about to get.
+        """
         effects: list[Effect] = []
         bit = self._items.bit(peer)
         if self._near.add(peer, masternode, bit) and masternode is not None:
+            self._items.orphan(masternode)  # it may have been restarted, and know nothing of them
             if self._left.pop(masternode, 0) == 0:
                 self._joined[masternode] = None
                 effects += self._start(LINKS, TELL_LINKS_MS)
         if keys := self._near.keys_but(peer):
             effects.append(Send(peer, Neighbours(keys, ())))
-        return [*effects, *self._offer(peer, self._items.authors())]
+        effects += self._offer(peer, (a for a in self._items.authors() if a not in self._near.keys))
+        self._new[peer] = now_ms + SETTLED_MS
+        return [*effects, *self._start(SETTLED, SETTLED_MS)]
+
+    def _settled(self, now_ms: int) -> list[Effect]:
+        """Tell peers that are new no more of what they have no link for."""
+        effects: list[Effect] = []
+        for peer in [peer for peer, due_ms in self._new.items() if due_ms <= now_ms]:
+            del self._new[peer]
+            bit = self._items.bit(peer)
+            authors = (a for a in self._near.keys if not self._near.hearers(a) & bit)
+            effects += self._offer(peer, authors)
+        if self._new:
+            effects += self._start(SETTLED, min(self._new.values()) - now_ms)
+        return effects
 
     def _offer(
         self, peer: bytes, authors: Iterable[bytes | None], since_ms: int = 0
@@ -336,8 +367,8 @@ class Gossip:
         return self._relay_soon()
 
     def _link_down(self, peer: bytes, now_ms: int) -> list[Effect]:
-        self._announcing.pop(peer, None)
-        self._pushing.pop(peer, None)
+        for waiting in (self._announcing, self._pushing, self._new):
+            waiting.pop(peer, None)
         left = self._near.remove(peer)
         self._items.forget_peer(peer)
         late = [name for name, wanted in self._wanted.items() if wanted.last == peer]

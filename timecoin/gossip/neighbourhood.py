@@ -6,6 +6,8 @@ thousand peers that tell of a thousand links each take some hundred kilobytes.
 
 from __future__ import annotations
 
+from collections.abc import KeysView
+
 from timecoin.gossip.messages import MAX_KEYS, Neighbours
 
 
@@ -33,6 +35,11 @@ class Neighbourhood:
     def peers(self) -> tuple[bytes, ...]:
         """All linked peers, oldest link first."""
         return tuple(self._key_of)
+
+    @property
+    def keys(self) -> KeysView[bytes]:
+        """The voting keys that peers have proved."""
+        return self._proved.keys()
 
     def among(self, bits: int) -> list[bytes]:
         """The linked peers whose bits are in ``bits``, oldest link first."""
