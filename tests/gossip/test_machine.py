@@ -371,13 +371,15 @@ class BoundTests(SynchronousTestCase):
         held = items.Items()
         item = held.of(b"item", 0)
         for name in (b"first", b"second"):
+            held.meet(name)
             item.has |= held.bit(name)
             item.given |= held.bit(name)
-        held.forget_peer(b"first")
+        held.forget(b"first")
         self.assertEqual(held.bits([b"first"]), 0)
+        self.assertEqual(held.meet(b"third") | held.bit(b"second"), 0b11)
         self.assertFalse((item.has | item.given) & held.bit(b"third"))
         self.assertEqual(item.has, held.bit(b"second"))
-        self.assertEqual(held.bit(b"second") | held.bit(b"third"), 0b11)
+        self.assertEqual(item.given, held.bit(b"second"))
 
     def test_a_lie_about_links_keeps_items_from_the_liar_only(self) -> None:
         web = Web(4, [(0, 1), (1, 2), (1, 3)], validators=4)

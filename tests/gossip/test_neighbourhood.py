@@ -26,7 +26,7 @@ class NeighbourhoodTests(SynchronousTestCase):
         self.near = Neighbourhood()
 
     def up(self, peer: bytes, key: bytes | None) -> bool:
-        return self.near.add(peer, key, self.items.bit(peer))
+        return self.near.add(peer, key, self.items.meet(peer))
 
     @given(st.lists(step, max_size=30))
     def test_is_what_sets_would_say(self, steps: list[tuple[str, bytes, object]]) -> None:
@@ -44,7 +44,7 @@ class NeighbourhoodTests(SynchronousTestCase):
                 told.pop(peer, None)
                 left = key if key not in linked.values() else None
                 self.assertEqual(self.near.remove(peer), left)
-                self.items.forget_peer(peer)
+                self.items.forget(peer)
             elif what == "told" and peer in linked and isinstance(detail, tuple):
                 joined, gone = detail
                 lost = self.near.take(peer, Neighbours(joined, gone))

@@ -26,7 +26,7 @@ class Item:
     at_ms: int
     """When it was first heard of."""
     has: int = 0
-    """Peers that have the item or were told of it, by their bits (:meth:`Items.bit`)."""
+    """Peers that have the item or were told of it, by their bits (:meth:`Items.meet`)."""
     given: int = 0
     """Peers that this node has sent it whole."""
     heard: bool = False
@@ -49,6 +49,8 @@ class Items:
         self._bytes = 0
         self._bits: dict[bytes, int] = {}
         self._free: list[int] = []
+        self._stale = 0
+        """Bits of links that are gone, which items still bear."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -74,33 +76,41 @@ class Items:
         while self._bytes > MAX_BYTES:
             self._pop()
 
-    def bit(self, peer: bytes) -> int:
-        """The peer's bit in the bitmaps of items, until it is forgotten.
+    def meet(self, peer: bytes) -> int:
+        """A link is up: give the peer its bit in the bitmaps of items, until it is forgotten.
 
         A thousand peers and many items: sets of names would take hundreds of megabytes.
         """
-        bit = self._bits.get(peer)
-        if bit is None:
-            bit = self._bits[peer] = self._free.pop() if self._free else 1 << len(self._bits)
-        return bit
+        if peer not in self._bits:
+            if self._stale and not self._free:
+                self._sweep()
+            self._bits[peer] = self._free.pop() if self._free else 1 << len(self._bits)
+        return self._bits[peer]
+
+    def bit(self, peer: bytes) -> int:
+        """The bit of ``peer``; 0 if it is not linked."""
+        return self._bits.get(peer, 0)
 
     def bits(self, peers: Iterable[bytes]) -> int:
-        """The bits of those of ``peers`` that have one."""
+        """The bits of those of ``peers`` that are linked."""
         found = 0
         for peer in peers:
-            found |= self._bits.get(peer, 0)
+            found |= self.bit(peer)
         return found
 
-    def forget_peer(self, peer: bytes) -> None:
+    def forget(self, peer: bytes) -> None:
         """The link is gone; a new one begins with nothing told."""
-        bit = self._bits.pop(peer, 0)
-        if not bit:
-            return
-        self._free.append(bit)
+        self._stale |= self._bits.pop(peer, 0)
+
+    def _sweep(self) -> None:
+        """Take the stale bits out of all items: many at once, as a crowd often goes together."""
+        fresh = ~self._stale
         for item in self._items.values():
-            if item.has & bit:
-                item.has ^= bit
-                item.given &= ~bit
+            item.has &= fresh
+            item.given &= fresh
+        while self._stale:
+            self._free.append(self._stale & -self._stale)
+            self._stale &= self._stale - 1
 
     def authors(self) -> Iterable[bytes | None]:
         """Whose items can be handed out; None: of nobody in particular."""

@@ -198,9 +198,6 @@ class Gossip:
         item.has |= bit
         item.given |= bit
 
-    def _lacks(self, peer: bytes, item: Item) -> bool:
-        return bool(self._lacking(item) & self._items.bit(peer))
-
     def _lacking(self, item: Item) -> int:
         """Who has neither been given or told of ``item`` nor hears its author, by their bits."""
         author = item.author
@@ -248,16 +245,18 @@ class Gossip:
         self, peer: bytes, names: Iterable[bytes], whole: bool
     ) -> list[tuple[bytes, Wire]]:
         """Those of ``names`` that are held and that ``peer`` lacks: it gets them now."""
+        if peer not in self._near:
+            return []
+        bit = self._items.bit(peer)
         found: list[tuple[bytes, Wire]] = []
         for name in names:
             item = self._items.get(name)
-            if item is None or item.message is None or peer not in self._near:
+            if item is None or item.message is None or not self._lacking(item) & bit:
                 continue
-            if self._lacks(peer, item):
-                item.has |= self._items.bit(peer)
-                if whole:
-                    item.given |= self._items.bit(peer)
-                found.append((name, item.message))
+            item.has |= bit
+            if whole:
+                item.given |= bit
+            found.append((name, item.message))
         return found
 
     def _bundle(self, items: list[tuple[bytes, Wire]]) -> Wire:
@@ -267,20 +266,22 @@ class Gossip:
 
     def _announced(self, peer: bytes, ids: tuple[bytes, ...], now_ms: int) -> list[Effect]:
         """``peer`` has items: fetch those that are new here."""
-        names: list[bytes] = []
-        asked = sum(wanted.last == peer for wanted in self._wanted.values())
+        bit = self._items.bit(peer)
+        unknown: list[bytes] = []
         for name in dict.fromkeys(ids):
             item = self._items.get(name)
-            if item is not None and item.heard:
-                item.has |= self._items.bit(peer)
-                continue
-            if name not in self._wanted:
-                if len(self._wanted) >= MAX_WANTED or asked >= MAX_WANTED_PER_PEER:
-                    continue
-                asked += 1
-                self._wanted[name] = _Wanted(now_ms, {peer: None})
-                names.append(name)
-            self._items.of(name, now_ms).has |= self._items.bit(peer)
+            if name in self._wanted or (item is not None and item.heard):
+                self._items.of(name, now_ms).has |= bit
+            else:
+                unknown.append(name)
+        if not unknown:
+            return []
+        asked = sum(wanted.last == peer for wanted in self._wanted.values())
+        room = min(MAX_WANTED - len(self._wanted), MAX_WANTED_PER_PEER - asked)
+        names = unknown[: max(room, 0)]
+        for name in names:
+            self._wanted[name] = _Wanted(now_ms, {peer: None})
+            self._items.of(name, now_ms).has |= bit
         if not names:
             return []
         return [Send(peer, Fetch(tuple(names))), *self._start(LATE, FETCH_MS)]
@@ -333,7 +334,7 @@ class Gossip:
         the links that it may be about to get.
         """
         effects: list[Effect] = []
-        bit = self._items.bit(peer)
+        bit = self._items.meet(peer)
         if self._near.add(peer, masternode, bit) and masternode is not None:
             self._items.orphan(masternode)  # it may have been restarted, and know nothing of them
             if self._left.pop(masternode, 0) == 0:
@@ -370,7 +371,7 @@ class Gossip:
         for waiting in (self._announcing, self._pushing, self._new):
             waiting.pop(peer, None)
         left = self._near.remove(peer)
-        self._items.forget_peer(peer)
+        self._items.forget(peer)
         late = [name for name, wanted in self._wanted.items() if wanted.last == peer]
         effects = self._ask_others(late, now_ms)
         if left is not None and self._joined.pop(left, 0) == 0:
