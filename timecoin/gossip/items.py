@@ -77,7 +77,7 @@ class Items:
             self._pop()
 
     def meet(self, peer: bytes) -> int:
-        """A link is up: give the peer its bit in the bitmaps of items, until it is forgotten.
+        """Give a linked peer its bit in the bitmaps of items, until it is forgotten; returns it.
 
         A thousand peers and many items: sets of names would take hundreds of megabytes.
         """

@@ -152,8 +152,9 @@ class Gossip:
         make one certificate of the same votes), and waits for an answer as its author.
         """
         name = item_id(kind, payload)
+        bit = self._items.meet(peer)  # the news of its link may still wait
         item = self._items.of(name, now_ms)
-        item.has |= self._items.bit(peer)
+        item.has |= bit
         item.heard = True
         self._wanted.pop(name, None)
         return item.message is not None and not item.own
